@@ -1,0 +1,16 @@
+"""vitutor: blackbox variational inference by the reparameterization gradient, small and tested."""
+
+from vitutor.data import MissingDataWarning, load_five_points, load_penguins
+from vitutor.diagnostics import Diagnosis, NotConvergedWarning
+from vitutor.estimators import (
+    elbo,
+    pathwise,
+    score_function,
+    score_function_with_baseline,
+    sticking_the_landing,
+)
+from vitutor.families import FullRank, MeanField
+from vitutor.fit import DivergedError, Fit, fit
+from vitutor.gaussian import Gaussian
+from vitutor.models import LinearRegression, Prediction
+from vitutor.optimizers import Optimizer, adam, decay, sgd
