@@ -14,3 +14,28 @@ from vitutor.fit import DivergedError, Fit, fit
 from vitutor.gaussian import Gaussian
 from vitutor.models import LinearRegression, Prediction
 from vitutor.optimizers import Optimizer, adam, decay, sgd
+
+__all__ = [
+    "Diagnosis",
+    "DivergedError",
+    "Fit",
+    "FullRank",
+    "Gaussian",
+    "LinearRegression",
+    "MeanField",
+    "MissingDataWarning",
+    "NotConvergedWarning",
+    "Optimizer",
+    "Prediction",
+    "adam",
+    "decay",
+    "elbo",
+    "fit",
+    "load_five_points",
+    "load_penguins",
+    "pathwise",
+    "score_function",
+    "score_function_with_baseline",
+    "sgd",
+    "sticking_the_landing",
+]

@@ -162,11 +162,9 @@ def fit(
                 bar.update()
             if gain is not None:
                 quiet = quiet + 1 if gain < LANDED else 0
-            if steps is None and quiet >= 3:
+            check = natural and step + 1 in CHECKPOINTS
+            if steps is None and (quiet >= 3 or (check and missing(*so_far()[:2]).arrived)):
                 break
-            if steps is None and natural and step + 1 in CHECKPOINTS:
-                if missing(*so_far()[:2]).arrived:
-                    break
         result = so_far(landed=quiet >= 3)
         result = Fit(log_joint, family, *result, missing(*result[:2]))
     except (FloatingPointError, np.linalg.LinAlgError) as error:

@@ -34,7 +34,7 @@ def natural_ascent(log_joint, family, phi, theta, draws, rng):
     rows = gather * draws
     mean, scale = family.location_scale(phi)
     precision = np.linalg.inv(scale @ scale.T)
-    radius, length = FIRST_RADIUS, 0.0
+    radius, length, step = FIRST_RADIUS, 0.0, np.zeros(family.dim)
     optimizer = adam(THETA_RATE)
     state = optimizer.init(theta)
     update = 0
@@ -67,7 +67,7 @@ def natural_ascent(log_joint, family, phi, theta, draws, rng):
         gain = misfit + gradient @ (inverse @ newton) / 2
         step = rate * newton
         length = np.sqrt(step @ before @ step)
-        step *= min(1, radius / length) if length > 0 else 1
+        step *= radius / max(length, radius)
         mean = mean + step
         scale = lower_root(precision * family.mask)
         phi = family.from_location_scale(mean, scale)
