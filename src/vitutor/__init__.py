@@ -1,0 +1,1 @@
+"""Blackbox variational inference, taught against exact answers."""
