@@ -1,0 +1,37 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import browser
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    path = browser.find()
+    assert path, "no browser: make test installs one, or says what to install"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=list(browser.FLAGS))
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def html():
+    folder = ROOT / "_build" / "html"
+    assert (folder / "index.html").exists(), "the site is not built: run make book first"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(html):
+    """The address of the built site, served as `make serve` does."""
+    command = [sys.executable, ROOT / "tools" / "serve.py", html, "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        yield re.search(r"http://[^/]+", server.stdout.readline()).group()
+        server.terminate()
