@@ -20,6 +20,7 @@ _FIGURES = (
     "EXACT",
     "Q",
     "draw_gaussian",
+    "glue",
     "plot_climb",
     "plot_lines",
     "plot_marginals",

@@ -53,6 +53,17 @@ def set_style():
     set_matplotlib_formats("svg", metadata={"Date": None})
 
 
+def glue(**numbers):
+    """Keep numbers for the text of a chapter, which shows them by {glue:text}`name:format`."""
+    from IPython.display import display
+
+    prefix = "application/papermill.record/"
+    for name, number in numbers.items():
+        number = number if isinstance(number, int) else float(number)
+        metadata = {"scrapbook": {"name": name, "mime_prefix": prefix}}
+        display({prefix + "text/plain": repr(number)}, metadata=metadata, raw=True)
+
+
 def draw_gaussian(ax, gaussian: Gaussian, exact=False):
     """Draw the ellipses at 1 and 2 standard deviations of a two-dimensional Gaussian."""
     _two_dimensional(gaussian)
