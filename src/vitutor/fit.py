@@ -67,7 +67,7 @@ class Fit:
         """The family's distribution after t steps; 0 is the start, -1 the last iterate."""
         return self.family.distribution(self.trajectory[t])
 
-    def diagnose(self, draws: int = 2000, seed: int = 0) -> Diagnosis:
+    def diagnose(self, draws: int = 10_000, seed: int = 0) -> Diagnosis:
         """Pareto k-hat of q against the log joint, and whether q can be trusted."""
         rng = np.random.default_rng(seed)
         return diagnostics.diagnose(self.log_joint, self.family, self.phi, self.theta, rng, draws)
