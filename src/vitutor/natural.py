@@ -1,0 +1,137 @@
+"""Natural-gradient ascent for Gaussian q: no step size to guess, whatever the units of z.
+
+The mean climbs by Newton-like steps and the precision Λ moves toward the curvature that q sees:
+
+    Λ ← (1 - κ) Λ + κ Ĥ,    μ ← μ + ρ Λ⁻¹ ĝ
+
+with ĝ and Ĥ pathwise estimates of E_q[∇ log p] and -E_q[∇² log p] (Price's theorem), each from
+first derivatives alone. For a full-rank q this is the natural gradient of the ELBO in q's natural
+parameters (Khan and Rue 2023, section 3; Salimans and Knowles 2013); a mean-field q reads its
+variances off the diagonal of Λ, while its mean still uses all of it. A change of units changes
+nothing.
+"""
+
+import numpy as np
+from autograd.core import make_vjp
+
+from vitutor.estimators import evaluate
+from vitutor.families import lower_root
+from vitutor.gaussian import LOG_2PI
+from vitutor.optimizers import adam, decay
+
+RATE = decay(0.5, 100)
+THETA_RATE = decay(0.1, 100)
+FIRST_RADIUS = 10.0
+
+
+def natural_ascent(log_joint, family, phi, theta, draws, rng):
+    """Yield (elbo, phi, theta, gain) after each step of `draws` draws, without end.
+
+    `gain` is what the step's gradient promises in nats, None where that is not known.
+    One update needs 2D draws; with fewer a step, φ waits until its steps have gathered them.
+    """
+    gather = steps_per_update(draws, family.dim)
+    rows = gather * draws
+    mean, scale = family.location_scale(phi)
+    precision = np.linalg.inv(scale @ scale.T)
+    radius, length, step = FIRST_RADIUS, 0.0, np.zeros(family.dim)
+    optimizer = adam(THETA_RATE)
+    state = optimizer.init(theta)
+    update = 0
+    while True:
+        eps = paired_noise(rng, rows, family.dim)
+        slopes, theta_slopes = [], []
+        for part in range(gather):
+            own = eps[part * draws : (part + 1) * draws]
+            values, slope, theta_slope = scores(log_joint, mean + own @ scale.T, theta)
+            slopes.append(slope)
+            theta_slopes.append(theta_slope)
+            elbo = np.mean(values + np.sum(own**2, axis=1) / 2) + (
+                np.sum(np.log(np.diag(scale))) + family.dim * LOG_2PI / 2
+            )
+            if part < gather - 1:
+                yield float(elbo), phi, theta, None
+
+        gradient, curvature, weight = local_shape(np.concatenate(slopes), eps, scale)
+        misfit = np.sum(family.mask * (curvature - np.eye(family.dim)) ** 2) / 4
+        inverse = np.linalg.inv(scale)
+        rate = RATE(update)
+        toward = min(rate * weight, 0.9)
+        target = inverse.T @ positive_part(curvature) @ inverse
+        before, precision = precision, (1 - toward) * precision + toward * target
+        precision = (precision + precision.T) / 2
+        uphill = inverse.T @ gradient
+        if length > radius:
+            radius = 2 * radius if uphill @ step > 0 else radius / 4
+        newton = np.linalg.solve(precision, uphill)
+        gain = misfit + gradient @ (inverse @ newton) / 2
+        step = rate * newton
+        length = np.sqrt(step @ before @ step)
+        step *= radius / max(length, radius)
+        mean = mean + step
+        scale = lower_root(precision * family.mask)
+        phi = family.from_location_scale(mean, scale)
+        if len(theta):
+            change, state = optimizer.update(np.mean(theta_slopes, axis=0), state)
+            theta, gain = theta + change, None
+        update += 1
+        yield float(elbo), phi, theta, gain
+
+
+def steps_per_update(draws, dim):
+    """The fewest steps whose draws together can be paired and span all D dimensions."""
+    gather = -(-2 * dim // draws)
+    return gather + (gather * draws) % 2
+
+
+def paired_noise(rng, rows, dim):
+    """`rows` draws (rows, D), each exactly N(0, I), coupled so that their errors cancel.
+
+    Draws come in pairs ε, -ε, and their second moment is exactly a multiple of the identity: the
+    first D columns of a random rotation of R^(rows/2), times a χ radius. Any even number of at
+    least 2D (after Wu, Goodman and Ermon 2019).
+    """
+    half = rows // 2
+    rotation, upper = np.linalg.qr(rng.standard_normal((half, dim)))
+    radius = np.sqrt(rng.chisquare(half))
+    draws = radius * rotation * np.sign(np.diag(upper))
+    return np.concatenate([draws, -draws])
+
+
+def scores(log_joint, z, theta):
+    """log p (S,), its gradient in z (S, D), and the mean of its gradient in θ."""
+    if len(theta):
+        vjp, values = make_vjp(lambda pair: evaluate(log_joint, pair[0], pair[1]), (z, theta))
+        slope, theta_slope = vjp(np.ones(len(z)))
+        theta_slope = theta_slope / len(z)
+    else:
+        vjp, values = make_vjp(lambda z: evaluate(log_joint, z), z)
+        slope, theta_slope = vjp(np.ones(len(z))), theta
+    if not (np.isfinite(values).all() and np.isfinite(slope).all()):
+        worst = np.argmin(np.isfinite(values) & np.isfinite(slope).all(axis=1))
+        raise FloatingPointError(
+            f"log_joint is {values[worst]:.3g} with gradient {slope[worst]} at z = {z[worst]}"
+            + (f", theta = {theta}" if len(theta) else "")
+        )
+    if not np.isfinite(theta_slope).all():
+        raise FloatingPointError(f"the gradient in theta is {theta_slope} at theta = {theta}")
+    return values, slope, theta_slope
+
+
+def local_shape(slopes, eps, scale):
+    """Estimates of E_q[∇ log p] and -E_q[∇² log p] in the coordinates of the noise.
+
+    slopes (S, D) are the gradients of log p at z = μ + L ε, eps (S, D) comes from `paired_noise`.
+    Returns Lᵀ ĝ (D,), Lᵀ Ĥ L (D, D) and the weight c = |ε|²/(S D), whose mean is 1: the first and
+    the product of the other two are unbiased, and the first two are exact where log p is quadratic.
+    """
+    local = slopes @ scale
+    weight = np.mean(eps**2)
+    moment = -local.T @ eps / (len(eps) * weight)
+    return local.mean(axis=0), np.tril(moment) + np.tril(moment, -1).T, weight
+
+
+def positive_part(symmetric):
+    """The matrix with its negative eigenvalues set to zero."""
+    values, vectors = np.linalg.eigh(symmetric)
+    return symmetric if values[0] >= 0 else (vectors * np.maximum(values, 0)) @ vectors.T
