@@ -17,7 +17,6 @@ book: $(READY)  ## execute the chapters and build the site into _build/html
 	test -e $$key || { rm -rf _build && mkdir _build && touch $$key; }
 	@# Sphinx warns about a page only when it reads it, so after a failure it reads all again.
 	@$(BIN)/jupyter-book build -q -n -W --keep-going . || { rm -rf _build/.doctrees; exit 1; }
-	@echo "The book is at file://$(CURDIR)/_build/html/index.html"
 
 serve: book  ## build the site and serve it compressed on http://127.0.0.1:8000
 	@$(BIN)/python tools/serve.py _build/html

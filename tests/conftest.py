@@ -5,8 +5,18 @@ from pathlib import Path
 
 import browser
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+CHAPTERS = [chapter["file"] for chapter in TOC["chapters"]]
+
+
+def pytest_generate_tests(metafunc):
+    """A test that takes `chapter` runs on each chapter, one that takes `name` on each page."""
+    for argument, values in {"chapter": CHAPTERS, "name": [TOC["root"], *CHAPTERS]}.items():
+        if argument in metafunc.fixturenames:
+            metafunc.parametrize(argument, values)
 
 
 @pytest.fixture(scope="session")

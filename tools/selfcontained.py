@@ -27,7 +27,7 @@ def copy_mathjax(app, exception):
 
 
 def remove_thebe(app):
-    """Jupyter Book always loads Thebe, which names a CDN on every page and declares a name twice."""
+    """Jupyter Book loads Thebe on every page, which names a CDN and declares a name twice."""
     for event, listeners in app.events.listeners.items():
         app.events.listeners[event] = [
             each for each in listeners if each.handler.__module__ != "sphinx_thebe"

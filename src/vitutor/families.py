@@ -1,8 +1,8 @@
 """Variational families: noise, the map z = g_φ(ε), and the density of what comes out.
 
 A family is stateless: its parameters φ are one flat array that is passed to every method. To write
-your own, give a class `dim`, `init`, `noise`, `transform`, `log_prob` and, if known, `entropy`, with
-`autograd.numpy`.
+your own, give a class `dim`, `init`, `noise`, `transform`, `log_prob` and, if known, `entropy`,
+with `autograd.numpy`.
 """
 
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ LANDED = 1e-11
 
 
 class DivergedError(ArithmeticError):
-    """The ELBO or its gradient turned non-finite. `.step` says when; `.fit` holds what came before."""
+    """The ELBO or its gradient turned non-finite. `.step` says when; `.fit` holds all before it."""
 
     def __init__(self, message: str, step: int, fit: "Fit"):
         super().__init__(message)
