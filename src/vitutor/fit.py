@@ -144,7 +144,7 @@ def fit(
 
     def missing(phi, theta):
         if hasattr(family, "mask"):
-            return diagnostics.shortfall(log_joint, family, phi, theta, np.random.default_rng(seed))
+            return diagnostics.shortfall(log_joint, family, phi, theta, rng.spawn(1)[0])
         return diagnostics.still_rising(elbos)
 
     bar = _bar(last) if progress else None
