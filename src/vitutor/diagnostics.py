@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vitutor.estimators import evaluate
-from vitutor.natural import local_shape, paired_noise, scores
+from vitutor.natural import local_shape, paired_noise, scores, theta_curvature
 
 TOLERANCE = 1e-3
 BATCHES = (20, 60, 200)
@@ -51,7 +51,7 @@ def shortfall(log_joint, family, phi, theta, rng) -> Shortfall:
             curvature += weight * local
         rows = [gradients @ _inverse_root(curvature / batches), np.array(misfits) / np.sqrt(2)]
         if len(theta):
-            rows.append(theta_gradients @ _inverse_root(_theta_curvature(log_joint, z, theta)))
+            rows.append(theta_gradients @ _inverse_root(theta_curvature(log_joint, z, theta)))
         rows = np.hstack(rows)
         products = (rows @ rows.T)[np.triu_indices(batches, 1)] / 2
         error = np.sqrt(np.mean(products**2) / len(products))
@@ -64,15 +64,6 @@ def shortfall(log_joint, family, phi, theta, rng) -> Shortfall:
 def _inverse_root(curvature):
     values, vectors = np.linalg.eigh(curvature)
     return vectors / np.sqrt(np.maximum(values, 1e-10))
-
-
-def _theta_curvature(log_joint, z, theta):
-    def slope(theta):
-        return scores(log_joint, z, theta)[2]
-
-    steps = 1e-4 * np.maximum(1, np.abs(theta)) * np.eye(len(theta))
-    rows = np.array([(slope(theta - h) - slope(theta + h)) / (2 * np.sum(h)) for h in steps])
-    return (rows + rows.T) / 2
 
 
 def still_rising(elbo) -> Shortfall:
