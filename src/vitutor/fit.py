@@ -142,10 +142,14 @@ def fit(
             np.array(thetas),
         )
 
-    def missing(phi, theta):
+    def finished():
+        phi, theta, *course = so_far(landed=quiet >= 3)
         if hasattr(family, "mask"):
-            return diagnostics.shortfall(log_joint, family, phi, theta, rng.spawn(1)[0])
-        return diagnostics.still_rising(elbos)
+            unseen = rng.spawn(1)[0]
+            missing = diagnostics.shortfall(log_joint, family, phi, theta, unseen)
+        else:
+            missing = diagnostics.still_rising(elbos)
+        return Fit(log_joint, family, phi, theta, *course, missing)
 
     bar = _bar(last) if progress else None
     quiet = 0
@@ -162,11 +166,12 @@ def fit(
                 bar.update()
             if gain is not None:
                 quiet = quiet + 1 if gain < LANDED else 0
-            check = natural and step + 1 in CHECKPOINTS
-            if steps is None and (quiet >= 3 or (check and missing(*so_far()[:2]).arrived)):
-                break
-        result = so_far(landed=quiet >= 3)
-        result = Fit(log_joint, family, *result, missing(*result[:2]))
+            if steps is None and natural and (quiet >= 3 or step + 1 in CHECKPOINTS):
+                result = finished()
+                if quiet >= 3 or result.converged:
+                    break
+        else:
+            result = finished()
     except (FloatingPointError, np.linalg.LinAlgError) as error:
         raise DivergedError(
             f"The fit stopped at step {len(elbos)}: {error}. {_likely_cause(natural, elbos)} "
