@@ -9,6 +9,7 @@ from vitutor.natural import local_shape, paired_noise, scores
 
 TOLERANCE = 1e-3
 BATCHES = (20, 60, 200)
+PART = 500
 
 
 class NotConvergedWarning(UserWarning):
@@ -110,9 +111,11 @@ def diagnose(log_joint, family, phi, theta, rng, draws: int) -> Diagnosis:
         raise ImportError(
             "diagnose() uses ArviZ's Pareto smoothing: pip install 'vitutor[diagnostics]'."
         ) from None
-    eps = family.noise(rng, draws)
-    z = family.transform(phi, eps)
-    ratios = evaluate(log_joint, z, theta) - family.log_prob(phi, z)
+    parts = []
+    for start in range(0, draws, PART):
+        z = family.transform(phi, family.noise(rng, min(PART, draws - start)))
+        parts.append(evaluate(log_joint, z, theta) - family.log_prob(phi, z))
+    ratios = np.concatenate(parts)
     if not np.isfinite(ratios).all():
         bad = draws - np.isfinite(ratios).sum()
         return Diagnosis(
