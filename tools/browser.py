@@ -61,5 +61,4 @@ def install():
 
 if __name__ == "__main__":
     path = find() or install() or find()
-    print(path or "The browser tests need Chromium or Google Chrome: install either and try again.")
-    sys.exit(not path)
+    print(path or sys.exit("The browser tests need Chromium or Google Chrome: please install one."))
