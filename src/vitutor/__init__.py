@@ -15,7 +15,30 @@ from vitutor.gaussian import Gaussian
 from vitutor.models import LinearRegression, Prediction
 from vitutor.optimizers import Optimizer, adam, decay, sgd
 
+_FIGURES = (
+    "DATA",
+    "EXACT",
+    "Q",
+    "draw_gaussian",
+    "glue",
+    "plot_climb",
+    "plot_lines",
+    "plot_marginals",
+    "plot_steps",
+    "set_style",
+)
+
+
+def __getattr__(name):
+    if name in _FIGURES:  # matplotlib takes longer to import than a fit takes to run
+        from vitutor import figures
+
+        return getattr(figures, name)
+    raise AttributeError(f"module 'vitutor' has no attribute {name!r}")
+
+
 __all__ = [
+    *_FIGURES,
     "Diagnosis",
     "DivergedError",
     "Fit",

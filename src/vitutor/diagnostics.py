@@ -9,6 +9,7 @@ from vitutor.natural import local_shape, paired_noise, scores
 
 TOLERANCE = 1e-3
 BATCHES = (20, 60, 200)
+PART = 500
 
 
 class NotConvergedWarning(UserWarning):
@@ -57,7 +58,7 @@ def shortfall(log_joint, family, phi, theta, rng) -> Shortfall:
         rows = np.hstack([gradients @ root, misfits])
         if len(theta):
             eps = paired_noise(rng, max(200, 2 * family.dim), family.dim)
-            to_mean, to_scale, bend = _bends(lambda theta: uphill(eps, theta)[:3], theta)
+            to_mean, to_scale, bend = _bends(uphill, eps, theta)
             follow = np.hstack([to_mean @ root, to_scale])
             alone = np.array(theta_gradients) - rows @ follow.T
             rows = np.hstack([rows, alone @ _inverse_root(bend - follow @ follow.T)])
@@ -74,10 +75,10 @@ def _inverse_root(curvature):
     return vectors / np.sqrt(np.maximum(values, 1e-10))
 
 
-def _bends(uphill, theta):
-    """Less the derivative of each gradient in `uphill(theta)`, one row a θ, by differences."""
+def _bends(uphill, eps, theta):
+    """Minus the derivatives in θ of the mean's, scale's and θ's gradients, one row a θ."""
     steps = 1e-4 * np.maximum(1, np.abs(theta)) * np.eye(len(theta))
-    pairs = [(uphill(theta - h), uphill(theta + h), 2 * np.sum(h)) for h in steps]
+    pairs = [(uphill(eps, theta - h), uphill(eps, theta + h), 2 * np.sum(h)) for h in steps]
     return [np.array([(low[i] - high[i]) / h for low, high, h in pairs]) for i in range(3)]
 
 
@@ -117,9 +118,11 @@ def diagnose(log_joint, family, phi, theta, rng, draws: int) -> Diagnosis:
         raise ImportError(
             "diagnose() uses ArviZ's Pareto smoothing: pip install 'vitutor[diagnostics]'."
         ) from None
-    eps = family.noise(rng, draws)
-    z = family.transform(phi, eps)
-    ratios = evaluate(log_joint, z, theta) - family.log_prob(phi, z)
+    parts = []
+    for start in range(0, draws, PART):
+        z = family.transform(phi, family.noise(rng, min(PART, draws - start)))
+        parts.append(evaluate(log_joint, z, theta) - family.log_prob(phi, z))
+    ratios = np.concatenate(parts)
     if not np.isfinite(ratios).all():
         bad = draws - np.isfinite(ratios).sum()
         return Diagnosis(

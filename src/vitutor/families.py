@@ -1,11 +1,12 @@
 """Variational families: noise, the map z = g_φ(ε), and the density of what comes out.
 
 A family is stateless: its parameters φ are one flat array that is passed to every method. To write
-your own, give a class `dim`, `init`, `noise`, `transform`, `log_prob` and, if known, `entropy`, with
-`autograd.numpy`.
+your own, give a class `dim`, `init`, `noise`, `transform`, `log_prob` and, if known, `entropy`,
+with `autograd.numpy`.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import autograd.numpy as np
 import numpy as onp
@@ -111,7 +112,7 @@ class FullRank(_GaussianFamily):
         """The φ of N(mean, chol cholᵀ), chol lower triangular with a positive diagonal."""
         packed = chol.copy()
         onp.fill_diagonal(packed, onp.log(onp.diag(chol)))
-        return onp.concatenate([mean, packed[onp.tril_indices(self.dim)]])
+        return onp.concatenate([mean, packed[_lower(self.dim)]])
 
     def transform(self, phi, eps):
         """z = μ + L ε for each row of eps (S, D). Differentiable in φ and ε."""
@@ -173,10 +174,15 @@ defvjp(
 )
 
 
+@cache
+def _lower(dim):
+    return onp.tril_indices(dim)
+
+
 @primitive
 def _unpack(phi, dim):
     chol = onp.zeros((dim, dim))
-    chol[onp.tril_indices(dim)] = phi[dim:]
+    chol[_lower(dim)] = phi[dim:]
     onp.fill_diagonal(chol, onp.exp(onp.diag(chol)))
     return chol
 
@@ -185,7 +191,7 @@ def _unpack_vjp(chol, phi, dim):
     def vjp(g):
         diagonal = np.eye(dim)
         packed = g * (1 - diagonal) + g * chol * diagonal
-        return np.concatenate([np.zeros(dim), packed[onp.tril_indices(dim)]])
+        return np.concatenate([np.zeros(dim), packed[_lower(dim)]])
 
     return vjp
 

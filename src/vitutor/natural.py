@@ -11,17 +11,17 @@ variances off the diagonal of Λ, while its mean still uses all of it. A change 
 nothing.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from autograd.core import make_vjp
 
 from vitutor.estimators import evaluate
 from vitutor.families import lower_root
 from vitutor.gaussian import LOG_2PI
-from vitutor.optimizers import adam, decay
+from vitutor.optimizers import decay
 
 RATE = decay(0.5, 100)
-THETA_RATE = decay(0.1, 100)
-FIRST_RADIUS = 10.0
 
 
 def natural_ascent(log_joint, family, phi, theta, draws, rng):
@@ -32,50 +32,74 @@ def natural_ascent(log_joint, family, phi, theta, draws, rng):
     """
     gather = steps_per_update(draws, family.dim)
     rows = gather * draws
+    mask, identity = family.mask, np.eye(family.dim)
     mean, scale = family.location_scale(phi)
-    precision = np.linalg.inv(scale @ scale.T)
-    radius, length, step = FIRST_RADIUS, 0.0, np.zeros(family.dim)
-    optimizer = adam(THETA_RATE)
-    state = optimizer.init(theta)
+    climb = Climb.start(np.linalg.inv(scale @ scale.T))
+    theta_climb = Climb.start(np.eye(len(theta)))
     update = 0
     while True:
         eps = paired_noise(rng, rows, family.dim)
         slopes, theta_slopes = [], []
         for part in range(gather):
             own = eps[part * draws : (part + 1) * draws]
-            values, slope, theta_slope = scores(log_joint, mean + own @ scale.T, theta)
+            z = mean + own @ scale.T
+            values, slope, theta_slope = scores(log_joint, z, theta)
             slopes.append(slope)
             theta_slopes.append(theta_slope)
-            elbo = np.mean(values + np.sum(own**2, axis=1) / 2) + (
-                np.sum(np.log(np.diag(scale))) + family.dim * LOG_2PI / 2
-            )
+            log_volume = np.log(np.diag(scale)).sum() + family.dim * LOG_2PI / 2
+            elbo = values.mean() + np.sum(own**2) / (2 * draws) + log_volume
             if part < gather - 1:
                 yield float(elbo), phi, theta, None
 
         gradient, curvature, weight = local_shape(np.concatenate(slopes), eps, scale)
-        misfit = np.sum(family.mask * (curvature - np.eye(family.dim)) ** 2) / 4
+        misfit = np.sum(mask * (curvature - identity) ** 2) / 4
         inverse = np.linalg.inv(scale)
         rate = RATE(update)
         toward = min(rate * weight, 0.9)
         target = inverse.T @ positive_part(curvature) @ inverse
-        before, precision = precision, (1 - toward) * precision + toward * target
-        precision = (precision + precision.T) / 2
-        uphill = inverse.T @ gradient
-        if length > radius:
-            radius = 2 * radius if uphill @ step > 0 else radius / 4
-        newton = np.linalg.solve(precision, uphill)
-        gain = misfit + gradient @ (inverse @ newton) / 2
-        step = rate * newton
-        length = np.sqrt(step @ before @ step)
-        step *= radius / max(length, radius)
-        mean = mean + step
-        scale = lower_root(precision * family.mask)
+        climb = climb.onward(inverse.T @ gradient, target, toward, rate)
+        gain = misfit + climb.gain
+        mean = mean + climb.step
+        scale = lower_root(climb.precision * mask)
         phi = family.from_location_scale(mean, scale)
         if len(theta):
-            change, state = optimizer.update(np.mean(theta_slopes, axis=0), state)
-            theta, gain = theta + change, None
+            target = positive_part(theta_curvature(log_joint, z, theta))
+            slope = np.mean(theta_slopes, axis=0)
+            theta_climb = theta_climb.onward(slope, target, rate, rate)
+            theta, gain = theta + theta_climb.step, gain + theta_climb.gain
         update += 1
         yield float(elbo), phi, theta, gain
+
+
+class Climb(NamedTuple):
+    """Damped Newton steps uphill on a surface known by noisy gradients and curvatures.
+
+    `precision` is the running mean of the curvature, and `gain` the nats that a whole Newton step
+    promises. A step longer than `radius` (in standard deviations) is cut; the radius doubles when
+    the next gradient still points ahead, and shrinks when it points back.
+    """
+
+    precision: np.ndarray
+    step: np.ndarray
+    length: float = 0.0
+    radius: float = 10.0
+    gain: float = np.inf
+
+    @classmethod
+    def start(cls, precision):
+        return cls(precision, np.zeros(len(precision)))
+
+    def onward(self, gradient, curvature, toward, rate):
+        radius = self.radius
+        if self.length > radius:
+            radius = 2 * radius if gradient @ self.step > 0 else radius / 4
+        precision = (1 - toward) * self.precision + toward * curvature
+        precision = (precision + precision.T) / 2
+        newton = np.linalg.solve(precision, gradient)
+        step = rate * newton
+        length = np.sqrt(step @ self.precision @ step)
+        step *= radius / max(length, radius)
+        return Climb(precision, step, length, radius, gradient @ newton / 2)
 
 
 def steps_per_update(draws, dim):
@@ -107,13 +131,13 @@ def scores(log_joint, z, theta):
     else:
         vjp, values = make_vjp(lambda z: evaluate(log_joint, z), z)
         slope, theta_slope = vjp(np.ones(len(z))), theta
-    if not (np.isfinite(values).all() and np.isfinite(slope).all()):
+    if not np.isfinite(values.sum() + slope.sum()):
         worst = np.argmin(np.isfinite(values) & np.isfinite(slope).all(axis=1))
         raise FloatingPointError(
             f"log_joint is {values[worst]:.3g} with gradient {slope[worst]} at z = {z[worst]}"
             + (f", theta = {theta}" if len(theta) else "")
         )
-    if not np.isfinite(theta_slope).all():
+    if len(theta) and not np.isfinite(theta_slope).all():
         raise FloatingPointError(f"the gradient in theta is {theta_slope} at theta = {theta}")
     return values, slope, theta_slope
 
@@ -126,9 +150,20 @@ def local_shape(slopes, eps, scale):
     the product of the other two are unbiased, and the first two are exact where log p is quadratic.
     """
     local = slopes @ scale
-    weight = np.mean(eps**2)
-    moment = -local.T @ eps / (len(eps) * weight)
-    return local.mean(axis=0), np.tril(moment) + np.tril(moment, -1).T, weight
+    square = np.sum(eps**2)
+    moment = local.T @ eps * (-scale.shape[0] / square)
+    return local.mean(axis=0), (moment + moment.T) / 2, square / eps.size
+
+
+def theta_curvature(log_joint, z, theta):
+    """Minus the Hessian of the mean of log p in θ, by central differences of its gradient."""
+
+    def slope(theta):
+        return scores(log_joint, z, theta)[2]
+
+    steps = 1e-4 * np.maximum(1, np.abs(theta)) * np.eye(len(theta))
+    rows = np.array([(slope(theta - h) - slope(theta + h)) / (2 * np.sum(h)) for h in steps])
+    return (rows + rows.T) / 2
 
 
 def positive_part(symmetric):

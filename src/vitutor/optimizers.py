@@ -18,7 +18,7 @@ class Optimizer(NamedTuple):
 
 
 def decay(rate: float, time: float) -> Callable:
-    """The schedule rate / (1 + t / time), which meets the conditions of Robbins and Monro (1951)."""
+    """The schedule rate / (1 + t / time), which meets the conditions of Robbins & Monro (1951)."""
     return lambda t: rate / (1 + t / time)
 
 

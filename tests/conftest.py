@@ -1,0 +1,47 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import browser
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+CHAPTERS = [chapter["file"] for chapter in TOC["chapters"]]
+
+
+def pytest_generate_tests(metafunc):
+    """A test that takes `chapter` runs on each chapter, one that takes `name` on each page."""
+    for argument, values in {"chapter": CHAPTERS, "name": [TOC["root"], *CHAPTERS]}.items():
+        if argument in metafunc.fixturenames:
+            metafunc.parametrize(argument, values)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    path = browser.find()
+    assert path, "no browser: make test installs one, or says what to install"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=list(browser.FLAGS))
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def html():
+    folder = ROOT / "_build" / "html"
+    assert (folder / "index.html").exists(), "the site is not built: run make book first"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(html):
+    """The address of the built site, served as `make serve` does."""
+    command = [sys.executable, ROOT / "tools" / "serve.py", html, "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        yield re.search(r"http://[^/]+", server.stdout.readline()).group()
+        server.terminate()

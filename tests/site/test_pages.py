@@ -1,0 +1,89 @@
+"""Every page of the book, in a real browser."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
+
+
+@pytest.fixture
+def visit(chromium, site):
+    """Open a page until its formulas are set; `page.faults` lists what went wrong on the way."""
+    contexts = []
+
+    def visit(name, **options):
+        context = chromium.new_context(**{"viewport": DESKTOP} | options)
+        contexts.append(context)
+        context.route(lambda url: not url.startswith(site), lambda route: route.abort())
+        page = context.new_page()
+        page.faults = []
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.on("requestfailed", lambda request: page.faults.append(request.url))
+        page.on(
+            "response",
+            lambda answer: answer.ok or page.faults.append(f"{answer.status} {answer.url}"),
+        )
+        page.on(
+            "console",
+            lambda line: line.type in ("error", "warning") and page.faults.append(line.text),
+        )
+        page.goto(f"{site}/{name}.html", wait_until="load")
+        page.evaluate("window.MathJax?.startup.promise")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+def test_opens_without_a_fault_or_a_request_to_others(visit, name):
+    page = visit(name)
+    assert page.title()
+    assert page.faults == []
+
+
+def test_is_served_compressed(chromium, site, name):
+    with chromium.new_context() as context:
+        answer = context.request.get(f"{site}/{name}.html")
+    assert answer.headers["content-encoding"] == "gzip"
+
+
+def test_formulas_are_set(visit, name):
+    page = visit(name)
+    page.evaluate("document.querySelectorAll('script, style, pre, code').forEach(e => e.remove())")
+    text = page.locator("article").inner_text()
+    assert [word for word in text.split() if "\\" in word or "$$" in word] == []
+    assert page.locator("mjx-merror, [data-mjx-error], article .problematic").count() == 0
+    assert page.locator("article .math:not(:has(mjx-container))").count() == 0
+
+
+def test_images_load_and_say_what_they_show(visit, name):
+    images = visit(name).eval_on_selector_all(
+        "article img", "all => all.map(i => ({src: i.src, alt: i.alt, width: i.naturalWidth}))"
+    )
+    for image in images:
+        assert image["width"] > 0, image
+        # Docutils puts the file's name where an author gave no text.
+        assert " " in image["alt"].strip(), f"no alternative text: {image}"
+
+
+def test_fits_a_phone(visit, name):
+    page = visit(name, viewport=PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_looks(visit, name, scheme, viewport):
+    """Readers' colour scheme is followed; the pictures are kept to be looked at."""
+    page = visit(name, color_scheme=scheme, viewport=viewport)
+    picture = ROOT / "_build" / "pictures" / f"{name}-{scheme}-{viewport['width']}.png"
+    page.screenshot(path=picture, full_page=True)
+    red, green, blue = page.evaluate(
+        "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
+    )
+    assert (red + green + blue > 3 * 128) == (scheme == "light")
+    assert picture.stat().st_size > 10_000

@@ -1,0 +1,23 @@
+"""Serve a folder on this machine, compressed as any web host would: serve.py FOLDER [PORT]."""
+
+import asyncio
+import contextlib
+import sys
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application, StaticFileHandler
+
+
+async def main(folder, port="8000"):
+    files = {"path": folder, "default_filename": "index.html"}
+    server = HTTPServer(Application([("/(.*)", StaticFileHandler, files)], compress_response=True))
+    sockets = bind_sockets(int(port), "127.0.0.1")
+    server.add_sockets(sockets)
+    print(f"Serving http://127.0.0.1:{sockets[0].getsockname()[1]}/ until Ctrl-C", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main(*sys.argv[1:]))
