@@ -100,8 +100,8 @@ def evaluate(log_joint, z, theta=NO_PARAMETERS):
     """
     try:
         values = log_joint(z, theta) if len(theta) else log_joint(z)
-    except TypeError as error:
-        if "ArrayBox" in str(error):
+    except (TypeError, AttributeError) as error:
+        if "ArrayBox" in str(error) or isbox(z):
             raise TypeError(OFF_THE_TAPE) from error
         raise
     except ValueError as error:

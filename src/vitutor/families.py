@@ -49,8 +49,20 @@ class _GaussianFamily:
 
         For a mean-field q that is sd_j = 1/sqrt(precision_jj) (Bishop 2006, section 10.1.2).
         """
+        if target.dim != self.dim:
+            raise ValueError(f"{self} has no q of {target.dim} dimensions, as the target has.")
         precision = onp.linalg.inv(target.cov) * self.mask
         return self.from_location_scale(target.mean, lower_root(precision))
+
+    def _check(self, phi, rows=None):
+        if np.shape(phi) != (self.size,):
+            raise ValueError(
+                f"phi must have shape ({self.size},) to be a φ of {self}; got {np.shape(phi)}."
+            )
+        if rows is not None and (np.ndim(rows) != 2 or np.shape(rows)[1] != self.dim):
+            raise ValueError(
+                f"z and eps must have shape (S, {self.dim}), one draw a row; got {np.shape(rows)}."
+            )
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,7 @@ class MeanField(_GaussianFamily):
 
     def location_scale(self, phi):
         """μ (D,) and the scale L = diag(s) (D, D) of q_φ."""
+        self._check(phi)
         return phi[: self.dim], onp.diag(onp.exp(phi[self.dim :]))
 
     def from_location_scale(self, mean, chol) -> onp.ndarray:
@@ -77,10 +90,12 @@ class MeanField(_GaussianFamily):
 
     def transform(self, phi, eps):
         """z = μ + s ε for each row of eps (S, D). Differentiable in φ and ε."""
+        self._check(phi, eps)
         return _scale_and_shift(phi, eps)
 
     def log_prob(self, phi, z):
         """log q_φ(z) in nats at each row of z (S, D); returns (S,). Differentiable in φ and z."""
+        self._check(phi, z)
         return _log_independent(phi, z)
 
     def _log_scale(self, phi):
@@ -106,6 +121,7 @@ class FullRank(_GaussianFamily):
 
     def location_scale(self, phi):
         """μ (D,) and the Cholesky factor L (D, D) of q_φ."""
+        self._check(phi)
         return phi[: self.dim], _unpack(phi, self.dim)
 
     def from_location_scale(self, mean, chol) -> onp.ndarray:
@@ -116,10 +132,12 @@ class FullRank(_GaussianFamily):
 
     def transform(self, phi, eps):
         """z = μ + L ε for each row of eps (S, D). Differentiable in φ and ε."""
+        self._check(phi, eps)
         return eps @ _unpack(phi, self.dim).T + phi[: self.dim]
 
     def log_prob(self, phi, z):
         """log q_φ(z) in nats at each row of z (S, D); returns (S,). Differentiable in φ and z."""
+        self._check(phi, z)
         return log_normal(z, phi[: self.dim], _unpack(phi, self.dim))
 
     def _log_scale(self, phi):

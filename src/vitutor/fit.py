@@ -117,13 +117,14 @@ def fit(
     NotConvergedWarning
         If the fit ends more than 1e-3 nats short of the best q in its family.
     """
+    _check_kinds(log_joint, family, estimator, optimizer)
     phi, theta = _start(family, init, theta)
     draws = _whole(draws, "draws") if draws is not None else max(10, 2 * family.dim)
     last = _whole(steps, "steps") if steps is not None else MOST_STEPS
     rng = np.random.default_rng(seed)
     _try_out(log_joint, family, phi, theta)
 
-    natural = estimator is None and optimizer is None and hasattr(family, "mask")
+    natural = estimator is None and optimizer is None and hasattr(family, "from_location_scale")
     if natural:
         ascent = natural_ascent(log_joint, family, phi, theta, draws, rng)
     else:
@@ -144,7 +145,7 @@ def fit(
 
     def finished():
         phi, theta, *course = so_far(landed=quiet >= 3)
-        if hasattr(family, "mask"):
+        if hasattr(family, "from_location_scale"):
             unseen = rng.spawn(1)[0]
             missing = diagnostics.shortfall(log_joint, family, phi, theta, unseen)
         else:
@@ -200,6 +201,17 @@ def gradient_ascent(log_joint, family, phi, theta, draws, rng, estimator, optimi
         yield elbo, packed[:size], packed[size:], None
 
 
+def _check_kinds(log_joint, family, estimator, optimizer):
+    if not callable(log_joint):
+        raise TypeError(f"log_joint must be a function, as model.log_joint is; got {log_joint!r}.")
+    if isinstance(family, type) or not hasattr(family, "transform"):
+        raise TypeError(f"family must be one like vt.FullRank(dim=2); got {family!r}.")
+    if not (estimator is None or callable(estimator)):
+        raise TypeError(f"estimator must be a function like vt.pathwise; got {estimator!r}.")
+    if not (optimizer is None or hasattr(optimizer, "update")):
+        raise TypeError(f"optimizer must be made by a call, as vt.adam() is; got {optimizer!r}.")
+
+
 def _start(family, init, theta):
     phi = np.array(family.init(), dtype=float)
     if init is not None:
@@ -222,7 +234,13 @@ def _whole(value, name):
 def _try_out(log_joint, family, phi, theta):
     """Call log_joint once on a few draws, together and one by one, before the work starts."""
     z = family.transform(phi, family.noise(np.random.default_rng(0), family.dim + 2))
-    together = evaluate(log_joint, z, theta)
+    try:
+        together = evaluate(log_joint, z, theta)
+    except IndexError as error:
+        raise ValueError(
+            f"log_joint asks for more of z than the shape {z.shape} that {family} makes: {error}. "
+            "Give the family as many dimensions as z has."
+        ) from error
     alone = np.concatenate([evaluate(log_joint, row[None], theta) for row in z])
     if not np.allclose(together, alone, rtol=1e-6, atol=1e-9, equal_nan=True):
         raise ValueError(

@@ -61,7 +61,6 @@ class LinearRegression:
         rows = onp.linalg.qr(onp.vstack([data, prior]), mode="r")
         signs = onp.where(onp.diag(rows)[:dim] < 0, -1.0, 1.0)
         rows[:dim] *= signs[:, None]
-        residual = rows[dim, dim] if len(rows) > dim else 0.0
         values = {
             "X": X,
             "y": y,
@@ -71,7 +70,7 @@ class LinearRegression:
             "_d": rows[:dim, dim],
             "_top": -n * (LOG_2PI / 2 + onp.log(noise_sd))
             - dim * (LOG_2PI / 2 + onp.log(prior_sd))
-            - residual**2 / 2,
+            - rows[dim, dim] ** 2 / 2,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -102,12 +101,20 @@ class LinearRegression:
 
     def elbo(self, q: Gaussian) -> float:
         """ELBO(q) = E_q[log p(y, z)] + H[q] in nats, in closed form."""
+        self._check(q)
         misfit = self._C @ q.mean - self._d
         spread = onp.sum((self._C @ q.cov) * self._C)
         return float(self._top - (misfit @ misfit + spread) / 2 + q.entropy())
 
+    def _check(self, q):
+        if q.dim != self.dim:
+            raise ValueError(
+                f"q must be a Gaussian over the {self.dim} coefficients; got one of {q.dim}."
+            )
+
     def predict(self, q: Gaussian, X_new) -> Prediction:
         """Predictive mean and sd of new observations, X_new (M, D), when z ~ q; noise included."""
+        self._check(q)
         X_new = frozen(X_new, "X_new", ndim=2)
         if X_new.shape[1] != self.dim:
             raise ValueError(f"X_new must have shape (M, {self.dim}), as X has; got {X_new.shape}.")

@@ -53,6 +53,6 @@ def adam(rate=0.05, b1=0.9, b2=0.999, eps=1e-8) -> Optimizer:
 def _schedule(rate):
     if callable(rate):
         return rate
-    if not (np.isfinite(rate) and rate > 0):
+    if not (isinstance(rate, int | float | np.number) and 0 < rate < np.inf):
         raise ValueError(f"rate must be a positive number or a schedule t -> rate; got {rate!r}.")
     return lambda t: rate
