@@ -70,10 +70,10 @@ class Tuned:
     """What "best" uses at one size: found by hand, looking at the answer.
 
     A start with the posterior's sd (`sd`), and the Adam rates that came out best on a grid, of
-    BlackJAX or, with `autoguide`, of NumPyro and Pyro: `rate(t)` is `first` for half the
-    steps, then falls geometrically to `last`.
-    Sticking-the-landing goes to the answer itself where it works (`landing`); at the largest
-    size it diverges at every rate, and the closed-form entropy takes its place.
+    BlackJAX or, with `autoguide`, of NumPyro and Pyro: `rate(t)` is `first` for half the steps,
+    then falls geometrically to `last`. Sticking-the-landing goes to the answer itself where it
+    works (`landing`); at the largest size it stayed nats away at every rate tried, and the
+    closed-form entropy, which came closer, takes its place.
     """
 
     PATH_DERIVATIVE: ClassVar = {  # draws, first, last
@@ -87,7 +87,6 @@ class Tuned:
         (2000, 10): (10, 0.015, 0.0001),
         (100000, 20): (10, 0.01, 0.0001),
     }
-
     AUTOGUIDE: ClassVar = CLOSED_FORM | {  # a diagonal times a unit triangle likes other rates
         (2000, 10): (10, 0.1, 0.0001),
         (100000, 20): (10, 0.01, 0.001),
