@@ -1,0 +1,399 @@
+// RegressionLab: q_φ on its way to the exact posterior of a line, in three linked panes.
+
+import { families, generator, kl } from "../engine/index.js";
+import { button, select, toggle } from "../lib/controls.js";
+import { decimals, h, nats } from "../lib/dom.js";
+import { player } from "../lib/player.js";
+import { between, into, lineModel, liveCourse, LIVE, recordedCourse, START } from "./course.js";
+import { dataPane, gapPane, weightsPane } from "./panes.js";
+
+const PARTICLES = 40;
+const MOST_EDITABLE = 30;
+const PATIENCE = 3000;
+const FITTED = "as fitted";
+const OPTIONS = {
+  family: { "full-rank": "full rank", "mean-field": "mean-field" },
+  estimator: {
+    "sticking-the-landing": "sticking the landing",
+    pathwise: "pathwise",
+    "score-function": "score function",
+    "score-function-with-baseline": "score function with baseline",
+  },
+  rate: { natural: "natural gradient", 0.03: "Adam 0.03", 0.1: "Adam 0.1", 0.3: "Adam 0.3" },
+  draws: { 2: "2", 4: "4", 10: "10", 30: "30", 100: "100" },
+  seed: Object.fromEntries(Array.from({ length: 10 }, (_, i) => [i, String(i)])),
+};
+const LABELS = { family: "family", estimator: "estimator", rate: "step size", draws: "draws", seed: "seed" };
+
+export function regressionLab({ root, model: widget, changed, say }) {
+  const sds = { noiseSd: widget.get("noise_sd"), priorSd: widget.get("prior_sd") };
+  const noise = generator(7).normal(PARTICLES, 2);
+  const editable = widget.get("points").length <= MOST_EDITABLE;
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+  const state = {
+    settings: {},
+    points: [],
+    start: START,
+    model: null,
+    course: null,
+    driven: null,
+    picked: 0,
+    q: null,
+    recorded: false,
+  };
+  let dragging = false;
+
+  const weights = weightsPane({ labels: widget.get("weights"), noise, draw: redraw, drive });
+  const data = dataPane({
+    labels: widget.get("axes"),
+    noise,
+    draw: redraw,
+    editable,
+    change: changePoints,
+    pick(index) {
+      state.picked = index;
+      remove.disabled = state.points.length < 2;
+      redraw();
+    },
+    release() {
+      dragging = false;
+      refit(state.q);
+      play.play();
+    },
+  });
+  const gap = gapPane({ draw: redraw });
+  gap.panes[1].element.hidden = true;
+
+  const play = player({
+    show: () => redraw(),
+    duration: (frame) => Math.max(25, 260 * 0.93 ** frame),
+    caption: (frame) => `${state.course?.steps[frame] ?? 0} of ${state.course?.steps.at(-1) ?? 0}`,
+    onreset() {
+      root.dispatchEvent(new Event("vt-reset"));
+      load();
+    },
+    onpause: () => announce(),
+  });
+  const fields = Object.fromEntries(
+    Object.entries(OPTIONS).map(([name, options]) => [name, select(LABELS[name], options, (v) => set(name, v))]),
+  );
+  const driver = toggle("You drive", (on) => {
+    play.pause();
+    if (on) drive(state.q);
+    else handOver();
+  });
+  const view = toggle("ELBO", (on) => {
+    gap.panes.forEach((pane, i) => (pane.element.hidden = on !== (i === 1)));
+    changed();
+  });
+  view.element.title = "Show the ELBO itself in the right-hand pane";
+  const add = button("Add point", () => {
+    const [x, y] = [data.pane.x, data.pane.y].map((scale) => (scale.domain()[0] + scale.domain()[1]) / 2);
+    changePoints([...state.points, [x, y]], state.points.length);
+    data.focus(state.picked);
+  });
+  const remove = button("Remove point", () => {
+    changePoints(state.points.filter((_, i) => i !== state.picked), Math.max(0, state.picked - 1));
+  });
+  const shown = Object.fromEntries(["elbo", "evidence", "kl"].map((name) => [name, h("b")]));
+  const alert = h("p", { class: "vt-alert", role: "alert", hidden: true });
+  const hint = h("p", { class: "vt-hint" });
+
+  const element = h(
+    "div",
+    {},
+    h("div", { class: "vt-panes vt-three" }, weights.pane.element, data.pane.element,
+      h("div", { class: "vt-pane" }, ...gap.panes.map((pane) => pane.element))),
+    play.element,
+    h("div", { class: "vt-row" }, ...Object.values(fields).map((field) => field.element)),
+    h("div", { class: "vt-row" }, driver.element, view.element, ...(editable ? [add, remove] : [])),
+    h("div", { class: "vt-readout" },
+      h("span", {}, "ELBO ", shown.elbo),
+      h("span", {}, "log p(x) ", shown.evidence),
+      h("span", {}, "KL(q ‖ posterior) ", shown.kl)),
+    alert,
+    hint,
+  );
+
+  // ---- the course of the fit
+
+  /** As Python made it: its data, its settings and, if there is one, its recording. */
+  function load() {
+    state.points = widget.get("points");
+    state.settings = { ...widget.get("settings") };
+    state.driven = null;
+    state.model = lineModel(state.points, sds);
+    const recording = widget.get("recording");
+    state.recorded = Boolean(recording);
+    state.start = START;
+    if (recording) show(recordedCourse(state.model, recording));
+    else compute(START);
+    data.frame(state.points, state.model);
+    look(true);
+    play.seek(0);
+  }
+
+  function show(course) {
+    state.course = course;
+    state.start = course.qs[0];
+    gap.load(course, state.model.logEvidence, bestOfFamily());
+    alert.hidden = !course.diverged;
+    if (course.diverged) {
+      alert.textContent =
+        `The fit diverged after step ${course.steps.at(-1)}: its steps grew without end. ` +
+        "Choose a smaller step size, more draws, or an estimator with less noise.";
+    }
+    writeSettings();
+    play.setLast(course.qs.length - 1);
+  }
+
+  function compute(start) {
+    show(liveCourse(state.model, filled(), into(state.settings.family, start)));
+  }
+
+  /** A new ascent from `start`: by Python, if it answers, else by the live engine. */
+  function refit(start) {
+    state.driven = null;
+    driver.set(false);
+    state.recorded = false;
+    state.settings = filled();
+    const from = into(state.settings.family, start);
+    if (kernel.there) {
+      kernel.ask(from);
+    } else {
+      compute(from);
+      play.seek(0);
+    }
+    changed();
+  }
+
+  const bestOfFamily = () =>
+    state.settings.family === "mean-field" ? kl(state.model.closestMeanField(), state.model.posterior) : 0;
+
+  const filled = () => {
+    const { family, ...rest } = state.settings;
+    const known = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
+    return { family, ...LIVE, ...known };
+  };
+
+  function set(name, value) {
+    const number = name === "draws" || name === "seed";
+    state.settings = { ...state.settings, [name]: number ? +value : value };
+    const start = state.driven ?? state.start;
+    play.pause();
+    refit(start);
+  }
+
+  function writeSettings() {
+    for (const [name, field] of Object.entries(fields)) {
+      const list = field.element.querySelector("select");
+      const value = state.settings[name];
+      const known = value === null ? "" : String(value);
+      if (![...list.options].some((option) => option.value === known)) {
+        list.append(new Option(known === "" ? FITTED : name === "rate" ? `Adam ${known}` : known, known));
+      }
+      for (const option of list.options) if (option.value === "") option.hidden = known !== "";
+      field.set(known);
+    }
+    fields.estimator.enable(state.settings.rate !== "natural");
+  }
+
+  // ---- the reader's hands
+
+  function drive(q) {
+    state.driven = into(state.settings.family, q);
+    driver.set(true);
+    redraw();
+    changed();
+    announce();
+  }
+
+  function handOver() {
+    refit(state.driven ?? state.q);
+    play.play();
+  }
+
+  /** New data: the exact posterior jumps, and q sets out after it from where it is. */
+  function changePoints(points, picked, byDragging = false) {
+    const q = state.q;
+    state.points = points;
+    state.picked = picked;
+    state.model = lineModel(points, sds);
+    remove.disabled = points.length < 2;
+    if (byDragging) {
+      if (!dragging) play.pause();
+      dragging = true;
+      state.recorded = false;
+      state.settings = filled();
+      show(chase(q));
+      play.seek(state.course.qs.length - 1);
+    } else if (state.driven) {
+      redraw();
+    } else {
+      refit(q);
+      play.play();
+    }
+    changed();
+  }
+
+  /** A few steps after the posterior, while a point is being dragged. */
+  function chase(q) {
+    const whole = liveCourse(state.model, filled(), into(state.settings.family, q), 3);
+    return { ...whole, qs: whole.qs.slice(0, 4), kls: whole.kls.slice(0, 4), steps: [0, 1, 2, 3].slice(0, whole.qs.length) };
+  }
+
+  // ---- what is on show
+
+  function look(atOnce) {
+    const { posterior } = state.model;
+    const sd = (q, i) => Math.hypot(...q.chol[i]);
+    const [low, high] = [[], []];
+    for (const i of [0, 1]) {
+      low[i] = Math.min(posterior.mean[i] - 3.2 * sd(posterior, i), state.q.mean[i] - 2.4 * sd(state.q, i));
+      high[i] = Math.max(posterior.mean[i] + 3.2 * sd(posterior, i), state.q.mean[i] + 2.4 * sd(state.q, i));
+    }
+    weights.look(low, high, atOnce || still.matches);
+  }
+
+  function redraw() {
+    if (!state.course) return;
+    const { course, model, driven, points, picked } = state;
+    const position = play.position;
+    const at = Math.floor(position);
+    state.q = driven ?? between(course, position);
+    const gapNow = position % 1 || driven ? kl(state.q, model.posterior) : course.kls[at];
+    if (!driven) look(!play.playing);
+    if (weights.pane.ready) {
+      const means = course.qs.slice(0, at + 1).map((q) => q.mean);
+      means.push(state.q.mean);
+      weights.draw({ q: state.q, means, posterior: model.posterior, family: state.settings.family, driving: driven });
+    }
+    if (data.pane.ready) data.draw({ q: state.q, points, model, picked });
+    gap.draw({ position, kl: gapNow, driving: driven });
+    state.gap = gapNow;
+    shown.elbo.textContent = `${decimals(model.logEvidence - gapNow, 3)} nats`;
+    shown.evidence.textContent = `${decimals(model.logEvidence, 3)} nats`;
+    shown.kl.textContent = `${nats(gapNow)} nats`;
+    hint.textContent = driven
+      ? "Drag the three handles: the filled one is μ, the two others are the columns of L. Press You drive again to hand over."
+      : editable
+        ? "Click in the data to add a point, drag one to move it."
+        : "";
+    changed();
+  }
+
+  function announce() {
+    const step = state.driven ? "You drive" : `Step ${state.course.steps[Math.floor(play.position)]}`;
+    say(`${step}. KL ${nats(state.gap)} nats, ELBO ${decimals(state.model.logEvidence - state.gap, 3)} nats.`);
+  }
+
+  // ---- a kernel, if there is one
+
+  const kernel = {
+    there: false,
+    asked: 0,
+    ask(start) {
+      const id = ++this.asked;
+      this.waiting = { start, timer: setTimeout(() => this.give(id), PATIENCE) };
+      const [[l11], [l21, l22]] = start.chol;
+      const request = { type: "fit", id, settings: state.settings, points: state.points };
+      widget.send({ ...request, start: [...start.mean, l11, l21, l22] });
+      show({ qs: [start], kls: [kl(start, state.model.posterior)], steps: [0], diverged: false });
+      play.seek(0);
+      this.resume = play.playing;
+    },
+    /** No answer: the kernel is gone, the engine takes over. */
+    give(id) {
+      if (id !== this.asked) return;
+      this.there = false;
+      compute(this.waiting.start);
+      play.seek(0);
+    },
+    heard(message) {
+      if (message.type === "here") this.there = true;
+      if (message.type !== "fit" || message.id !== this.asked) return;
+      clearTimeout(this.waiting.timer);
+      state.recorded = true;
+      show(recordedCourse(state.model, message.recording));
+      play.seek(0);
+      if (this.wanted) play.play();
+      changed();
+    },
+  };
+  const heard = (message) => kernel.heard(message);
+  widget.on("msg:custom", heard);
+  widget.on("change:recording", load);
+  widget.send({ type: "hello" });
+
+  load();
+
+  // ---- the state as a link
+
+  const text = (numbers) => numbers.map((v) => +v.toPrecision(6)).join(",");
+  return {
+    element,
+    data: () => ({
+      step: state.driven ? "" : state.course.steps[Math.floor(play.position)],
+      elbo: state.model.logEvidence - state.gap,
+      kl: state.gap,
+    }),
+    params() {
+      const params = {};
+      for (const [name, value] of Object.entries(state.settings)) if (value !== null) params[name] = value;
+      if (state.points !== widget.get("points")) params.points = state.points.map(text).join(";");
+      const start = state.driven ?? state.start;
+      const family = families[state.settings.family](2);
+      const first = widget.get("recording") && state.recorded ? null : family.pack(start);
+      if (first && first.some((value) => value !== 0)) params.start = text(first);
+      if (view.element.getAttribute("aria-pressed") === "true") params.show = "elbo";
+      if (state.driven) params.drive = "1";
+      else params.step = state.course.steps[Math.floor(play.position)];
+      return params;
+    },
+    apply(params) {
+      play.pause();
+      const next = { ...state.settings };
+      for (const name of Object.keys(OPTIONS)) {
+        if (!params.has(name)) continue;
+        const value = params.get(name);
+        if (name === "draws" || name === "seed") {
+          if (/^\d{1,6}$/.test(value)) next[name] = Math.max(name === "draws" ? 1 : 0, Math.min(+value, 10000));
+        } else if (value in OPTIONS[name] || (name === "rate" && +value > 0 && +value <= 1)) next[name] = value;
+      }
+      const numbers = (value) => value.split(",").map(Number);
+      const points = params.get("points")?.split(";").map(numbers);
+      const fresh = points?.every((p) => p.length === 2 && p.every(Number.isFinite)) && editable;
+      if (fresh) {
+        state.points = points.slice(0, MOST_EDITABLE);
+        state.model = lineModel(state.points, sds);
+        data.frame(state.points, state.model);
+      }
+      state.settings = next;
+      const family = families[next.family](2);
+      const phi = params.has("start") ? numbers(params.get("start")) : null;
+      const start =
+        phi && phi.length === family.size && phi.every(Number.isFinite) ? family.distribution(phi) : state.start;
+      if (fresh || phi || [...params.keys()].some((name) => name in OPTIONS)) refit(start);
+      if (params.has("show")) {
+        view.set(params.get("show") === "elbo");
+        gap.panes.forEach((pane, i) => (pane.element.hidden = (params.get("show") === "elbo") !== (i === 1)));
+      }
+      if (params.get("drive") === "1") drive(start);
+      else {
+        const step = +params.get("step") || 0;
+        const frame = state.course.steps.findLastIndex((t) => t <= step);
+        play.seek(Math.max(0, frame));
+        if (params.get("play") === "1") play.play();
+      }
+      look(true);
+      redraw();
+    },
+    stop() {
+      play.pause();
+      widget.off("msg:custom", heard);
+      widget.off("change:recording", load);
+      for (const pane of [weights.pane, data.pane, ...gap.panes]) pane.stop();
+    },
+  };
+}
