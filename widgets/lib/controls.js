@@ -7,15 +7,16 @@ let made = 0;
 export const button = (text, onclick, attributes = {}) =>
   h("button", { type: "button", onclick, ...attributes }, text);
 
-/** A button that stays pressed: { element, set(pressed) }. */
+/** A button that stays pressed: { element, get, set }. */
 export function toggle(text, onchange) {
   const element = button(text, () => {
-    set(element.getAttribute("aria-pressed") !== "true");
-    onchange(element.getAttribute("aria-pressed") === "true");
+    set(!get());
+    onchange(get());
   });
+  const get = () => element.getAttribute("aria-pressed") === "true";
   const set = (pressed) => element.setAttribute("aria-pressed", pressed);
   set(false);
-  return { element, set };
+  return { element, get, set };
 }
 
 /** A drop-down list of { value: label }: { element, get, set, enable }. */
@@ -45,7 +46,7 @@ export function slider(label, { min, max, step, text = String }, oninput) {
   const write = () => {
     shown.textContent = text(+range.value);
     range.setAttribute("aria-valuetext", text(+range.value));
-    range.style.setProperty("--filled", `${(100 * (range.value - min)) / (max - min)}%`);
+    range.style.setProperty("--filled", `${(100 * (range.value - range.min)) / (range.max - range.min)}%`);
   };
   const moved = () => {
     write();

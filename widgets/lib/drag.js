@@ -10,25 +10,28 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowD
 export function draggable(mark, plot, { place, move, done = () => {} }) {
   const node = mark.node();
   let offset = null;
+  let moved = false;
   node.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     event.preventDefault();
     event.stopPropagation();
     const [at, [x, y]] = [plot.at(event), place()];
     offset = [x - at[0], y - at[1]];
+    moved = false;
     node.focus({ preventScroll: true });
     node.setPointerCapture(event.pointerId);
   });
   node.addEventListener("pointermove", (event) => {
     if (!offset) return;
     const at = plot.at(event);
+    moved = true;
     move(within(plot, [at[0] + offset[0], at[1] + offset[1]]));
   });
   for (const end of ["pointerup", "pointercancel"]) {
     node.addEventListener(end, () => {
       if (!offset) return;
       offset = null;
-      done();
+      if (moved) done();
     });
   }
   node.addEventListener("click", (event) => event.stopPropagation());

@@ -8,7 +8,7 @@ import css from "./theme.css";
 const STYLE = "vitutor-style";
 
 /**
- * A widget is build({ root, model, changed, say }) -> { element, params(), apply(params), data(), stop() }.
+ * A widget is build({ root, model, changed, say }) -> { element, hint?, params(), apply(params), data(), stop() }.
  * `params()` is its state for a link, `apply(map)` takes such a state, `data()` is { step, elbo, kl }
  * for the root's data attributes. The widget calls `changed()` after each change of its state, and
  * `say(text)` with what a reader who cannot see it should hear.
@@ -37,7 +37,7 @@ export function mount(build, kind, model, el) {
     widget.apply(params);
     changed();
   });
-  root.append(widget.element, h("div", { class: "vt-foot" }, link.element), status);
+  root.append(widget.element, h("div", { class: "vt-foot" }, widget.hint ?? "", link.element), status);
   link.open();
   link.update(widget.params());
   changed();

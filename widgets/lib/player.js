@@ -9,12 +9,13 @@ const STILL_FRAME = 400;
 /**
  * `show(position)` draws; between two frames position is a fraction, for the eye. Readers who want
  * no motion get whole frames. `duration(frame)` says how long one takes, in milliseconds.
- * `onreset` is called before frame 0 is shown again, `onpause` when it comes to rest.
+ * `onreset` is called before frame 0 is shown again, `onplay` when the
+ * reader presses Play, `onpause` when it comes to rest.
  */
-export function player({ show, duration, caption, onreset = () => {}, onpause = () => {} }) {
+export function player({ show, duration, caption, onreset = () => {}, onplay = () => {}, onpause = () => {} }) {
   let [position, last, playing, before, request] = [0, 0, false, 0, 0];
 
-  const play = button("Play", () => (playing ? pause() : start()), { class: "vt-primary vt-play" });
+  const play = button("Play", () => (playing ? pause() : begin()), { class: "vt-primary vt-play" });
   const step = button("Step", () => {
     pause();
     seek(Math.min(Math.floor(position) + 1, last));
@@ -37,6 +38,11 @@ export function player({ show, duration, caption, onreset = () => {}, onpause = 
     show(position);
   }
 
+  function begin() {
+    onplay();
+    start();
+  }
+
   function start() {
     if (position >= last) position = 0;
     playing = true;
@@ -56,12 +62,15 @@ export function player({ show, duration, caption, onreset = () => {}, onpause = 
     } else {
       let left = Math.min(now - before, 100);
       before = now;
-      while (left > 0 && position < last) {
-        const pace = duration(Math.floor(position));
-        const rest = Math.floor(position) + 1 - position;
-        const move = Math.min(left / pace, rest);
-        position = move === rest ? Math.floor(position) + 1 : position + move;
-        left -= move * pace;
+      while (position < last) {
+        const whole = Math.floor(position);
+        const rest = (whole + 1 - position) * duration(whole);
+        if (left < rest) {
+          position += left / duration(whole);
+          break;
+        }
+        position = whole + 1;
+        left -= rest;
       }
       seek(Math.min(position, last));
     }

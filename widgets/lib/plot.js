@@ -7,12 +7,12 @@ import { curveLinear, curveLinearClosed, line } from "d3-shape";
 
 import { h, powerOfTen } from "./dom.js";
 
-const MARGIN = { top: 8, right: 10, bottom: 36, left: 44 };
+const MARGIN = { top: 8, right: 10, bottom: 36, left: 50 };
 let made = 0;
 
 /**
- * `title` may hold markup; `x` and `y` are { label, domain, log, ticks }; `ratio` is height over
- * width. `draw` is called when the pane has a new size. Layers: `marks` is clipped to the axes,
+ * `title` may hold markup; `x` and `y` are { label, domain, log, ticks }; `ratio(width)` is height
+ * over width. `draw` is called when the pane has a new size. Layers: `marks` is clipped to the axes,
  * `over` is not.
  */
 export function plot({ title, label, x, y, ratio, draw }) {
@@ -54,14 +54,14 @@ export function plot({ title, label, x, y, ratio, draw }) {
     const all = Math.floor(element.clientWidth);
     if (all === 0 || all - MARGIN.left - MARGIN.right === width) return;
     width = all - MARGIN.left - MARGIN.right;
-    height = Math.round(all * ratio()) - MARGIN.top - MARGIN.bottom;
+    height = Math.round(all * ratio(all)) - MARGIN.top - MARGIN.bottom;
     scales.x.range([0, width]);
     scales.y.range([height, 0]);
     svg.attr("width", all).attr("height", height + MARGIN.top + MARGIN.bottom);
     for (const rect of [clip, background]) rect.attr("width", width).attr("height", height);
     axes.x.attr("transform", `translate(0,${height})`);
     names.x.attr("x", width / 2).attr("y", height + 32);
-    names.y.attr("transform", `translate(-34,${height / 2}) rotate(-90)`);
+    names.y.attr("transform", `translate(-41,${height / 2}) rotate(-90)`);
     drawAxes();
     draw();
   }

@@ -11,10 +11,10 @@ export const lineModel = (points, { noiseSd, priorSd }) =>
   regression({ X: points.map(([x]) => [1, x]), y: points.map(([, y]) => y), noiseSd, priorSd });
 
 /** { qs, kls, steps, diverged }: one distribution a frame, its KL, and the step it belongs to. */
-export function liveCourse(model, { family, estimator, rate, draws, seed }, start) {
+export function liveCourse(model, { family, estimator, rate, draws, seed }, start, steps = STEPS) {
   const optimizer = rate === "natural" ? null : adam(+rate);
   const rng = generator(seed);
-  const run = ascend(model, { family, estimator, optimizer, start, draws, steps: STEPS, rng });
+  const run = ascend(model, { family, estimator, optimizer, start, draws, steps, rng });
   return { qs: run.qs, kls: run.kls, steps: run.qs.map((_, t) => t), diverged: run.diverged };
 }
 

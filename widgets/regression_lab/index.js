@@ -10,6 +10,7 @@ import { dataPane, gapPane, weightsPane } from "./panes.js";
 const PARTICLES = 40;
 const MOST_EDITABLE = 30;
 const PATIENCE = 3000;
+const CHASE = 3;
 const FITTED = "as fitted";
 const OPTIONS = {
   family: { "full-rank": "full rank", "mean-field": "mean-field" },
@@ -38,7 +39,7 @@ export function regressionLab({ root, model: widget, changed, say }) {
     model: null,
     course: null,
     driven: null,
-    picked: 0,
+    picked: -1,
     q: null,
     recorded: false,
   };
@@ -52,26 +53,25 @@ export function regressionLab({ root, model: widget, changed, say }) {
     editable,
     change: changePoints,
     pick(index) {
-      state.picked = index;
-      remove.disabled = state.points.length < 2;
+      pick(index);
       redraw();
     },
     release() {
       dragging = false;
-      refit(state.q);
-      play.play();
+      if (!state.driven) refit(state.q, true);
     },
   });
-  const gap = gapPane({ draw: redraw });
-  gap.panes[1].element.hidden = true;
+  const view = toggle("ELBO", () => showPane());
+  view.element.setAttribute("aria-label", "Show the ELBO instead of the gap");
+  const gap = gapPane({ draw: redraw, toggle: view.element });
 
   const play = player({
     show: () => redraw(),
-    duration: (frame) => Math.max(25, 260 * 0.93 ** frame),
+    duration: (frame) => Math.max(20, 260 * 0.93 ** frame),
     caption: (frame) => `${state.course?.steps[frame] ?? 0} of ${state.course?.steps.at(-1) ?? 0}`,
-    onreset() {
-      root.dispatchEvent(new Event("vt-reset"));
-      load();
+    onreset: load,
+    onplay() {
+      if (state.driven) refit(state.driven);
     },
     onpause: () => announce(),
   });
@@ -81,21 +81,18 @@ export function regressionLab({ root, model: widget, changed, say }) {
   const driver = toggle("You drive", (on) => {
     play.pause();
     if (on) drive(state.q);
-    else handOver();
+    else refit(state.driven, true);
   });
-  const view = toggle("ELBO", (on) => {
-    gap.panes.forEach((pane, i) => (pane.element.hidden = on !== (i === 1)));
-    changed();
-  });
-  view.element.title = "Show the ELBO itself in the right-hand pane";
   const add = button("Add point", () => {
     const [x, y] = [data.pane.x, data.pane.y].map((scale) => (scale.domain()[0] + scale.domain()[1]) / 2);
     changePoints([...state.points, [x, y]], state.points.length);
     data.focus(state.picked);
   });
-  const remove = button("Remove point", () => {
-    changePoints(state.points.filter((_, i) => i !== state.picked), Math.max(0, state.picked - 1));
-  });
+  const remove = button(
+    "Remove point",
+    () => changePoints(state.points.filter((_, i) => i !== state.picked), Math.max(0, state.picked - 1)),
+    { disabled: true },
+  );
   const shown = Object.fromEntries(["elbo", "evidence", "kl"].map((name) => [name, h("b")]));
   const alert = h("p", { class: "vt-alert", role: "alert", hidden: true });
   const hint = h("p", { class: "vt-hint" });
@@ -106,14 +103,13 @@ export function regressionLab({ root, model: widget, changed, say }) {
     h("div", { class: "vt-panes vt-three" }, weights.pane.element, data.pane.element,
       h("div", { class: "vt-pane" }, ...gap.panes.map((pane) => pane.element))),
     play.element,
-    h("div", { class: "vt-row" }, ...Object.values(fields).map((field) => field.element)),
-    h("div", { class: "vt-row" }, driver.element, view.element, ...(editable ? [add, remove] : [])),
+    h("div", { class: "vt-row" }, ...Object.values(fields).map((field) => field.element),
+      driver.element, ...(editable ? [add, remove] : [])),
     h("div", { class: "vt-readout" },
       h("span", {}, "ELBO ", shown.elbo),
       h("span", {}, "log p(x) ", shown.evidence),
       h("span", {}, "KL(q ‖ posterior) ", shown.kl)),
     alert,
-    hint,
   );
 
   // ---- the course of the fit
@@ -121,6 +117,7 @@ export function regressionLab({ root, model: widget, changed, say }) {
   /** As Python made it: its data, its settings and, if there is one, its recording. */
   function load() {
     state.points = widget.get("points");
+    pick(-1);
     state.settings = { ...widget.get("settings") };
     state.driven = null;
     state.model = lineModel(state.points, sds);
@@ -153,18 +150,26 @@ export function regressionLab({ root, model: widget, changed, say }) {
   }
 
   /** A new ascent from `start`: by Python, if it answers, else by the live engine. */
-  function refit(start) {
+  function refit(start, playOn = false) {
+    play.pause();
     state.driven = null;
     driver.set(false);
     state.recorded = false;
     state.settings = filled();
     const from = into(state.settings.family, start);
     if (kernel.there) {
-      kernel.ask(from);
-    } else {
-      compute(from);
+      show({ qs: [from], kls: [kl(from, state.model.posterior)], steps: [0], diverged: false });
       play.seek(0);
+      kernel.ask(from, playOn);
+    } else {
+      begin(() => compute(from), playOn);
     }
+  }
+
+  function begin(load, playOn) {
+    load();
+    play.seek(0);
+    if (playOn) play.play();
     changed();
   }
 
@@ -180,9 +185,7 @@ export function regressionLab({ root, model: widget, changed, say }) {
   function set(name, value) {
     const number = name === "draws" || name === "seed";
     state.settings = { ...state.settings, [name]: number ? +value : value };
-    const start = state.driven ?? state.start;
-    play.pause();
-    refit(start);
+    refit(state.driven ?? state.start);
   }
 
   function writeSettings() {
@@ -209,38 +212,30 @@ export function regressionLab({ root, model: widget, changed, say }) {
     announce();
   }
 
-  function handOver() {
-    refit(state.driven ?? state.q);
-    play.play();
+  function pick(index) {
+    state.picked = index;
+    remove.disabled = index < 0 || state.points.length < 2;
   }
 
   /** New data: the exact posterior jumps, and q sets out after it from where it is. */
   function changePoints(points, picked, byDragging = false) {
     const q = state.q;
     state.points = points;
-    state.picked = picked;
     state.model = lineModel(points, sds);
-    remove.disabled = points.length < 2;
+    pick(picked);
     if (byDragging) {
       if (!dragging) play.pause();
       dragging = true;
       state.recorded = false;
       state.settings = filled();
-      show(chase(q));
+      show(liveCourse(state.model, state.settings, into(state.settings.family, state.driven ?? q), CHASE));
       play.seek(state.course.qs.length - 1);
     } else if (state.driven) {
       redraw();
     } else {
-      refit(q);
-      play.play();
+      refit(q, true);
     }
     changed();
-  }
-
-  /** A few steps after the posterior, while a point is being dragged. */
-  function chase(q) {
-    const whole = liveCourse(state.model, filled(), into(state.settings.family, q), 3);
-    return { ...whole, qs: whole.qs.slice(0, 4), kls: whole.kls.slice(0, 4), steps: [0, 1, 2, 3].slice(0, whole.qs.length) };
   }
 
   // ---- what is on show
@@ -276,10 +271,15 @@ export function regressionLab({ root, model: widget, changed, say }) {
     shown.evidence.textContent = `${decimals(model.logEvidence, 3)} nats`;
     shown.kl.textContent = `${nats(gapNow)} nats`;
     hint.textContent = driven
-      ? "Drag the three handles: the filled one is μ, the two others are the columns of L. Press You drive again to hand over."
+      ? "Drag q: the filled handle is μ, the others are the columns of L. Press Play to hand over."
       : editable
         ? "Click in the data to add a point, drag one to move it."
         : "";
+    changed();
+  }
+
+  function showPane() {
+    gap.show(view.get() ? "elbo" : "gap");
     changed();
   }
 
@@ -293,32 +293,23 @@ export function regressionLab({ root, model: widget, changed, say }) {
   const kernel = {
     there: false,
     asked: 0,
-    ask(start) {
+    ask(start, playOn) {
       const id = ++this.asked;
-      this.waiting = { start, timer: setTimeout(() => this.give(id), PATIENCE) };
+      const { settings, points } = state;
       const [[l11], [l21, l22]] = start.chol;
-      const request = { type: "fit", id, settings: state.settings, points: state.points };
-      widget.send({ ...request, start: [...start.mean, l11, l21, l22] });
-      show({ qs: [start], kls: [kl(start, state.model.posterior)], steps: [0], diverged: false });
-      play.seek(0);
-      this.resume = play.playing;
+      widget.send({ type: "fit", id, settings, points, start: [...start.mean, l11, l21, l22] });
+      this.answer = (recording) => {
+        clearTimeout(timer);
+        this.answer = null;
+        state.recorded = Boolean(recording);
+        this.there = Boolean(recording);
+        begin(recording ? () => show(recordedCourse(state.model, recording)) : () => compute(start), playOn);
+      };
+      const timer = setTimeout(() => id === this.asked && this.answer?.(null), PATIENCE);
     },
-    /** No answer: the kernel is gone, the engine takes over. */
-    give(id) {
-      if (id !== this.asked) return;
-      this.there = false;
-      compute(this.waiting.start);
-      play.seek(0);
-    },
-    heard(message) {
-      if (message.type === "here") this.there = true;
-      if (message.type !== "fit" || message.id !== this.asked) return;
-      clearTimeout(this.waiting.timer);
-      state.recorded = true;
-      show(recordedCourse(state.model, message.recording));
-      play.seek(0);
-      if (this.wanted) play.play();
-      changed();
+    heard({ type, id, recording }) {
+      if (type === "here") this.there = true;
+      if (type === "fit" && id === this.asked) this.answer?.(recording);
     },
   };
   const heard = (message) => kernel.heard(message);
@@ -333,6 +324,7 @@ export function regressionLab({ root, model: widget, changed, say }) {
   const text = (numbers) => numbers.map((v) => +v.toPrecision(6)).join(",");
   return {
     element,
+    hint,
     data: () => ({
       step: state.driven ? "" : state.course.steps[Math.floor(play.position)],
       elbo: state.model.logEvidence - state.gap,
@@ -346,7 +338,7 @@ export function regressionLab({ root, model: widget, changed, say }) {
       const family = families[state.settings.family](2);
       const first = widget.get("recording") && state.recorded ? null : family.pack(start);
       if (first && first.some((value) => value !== 0)) params.start = text(first);
-      if (view.element.getAttribute("aria-pressed") === "true") params.show = "elbo";
+      if (view.get()) params.show = "elbo";
       if (state.driven) params.drive = "1";
       else params.step = state.course.steps[Math.floor(play.position)];
       return params;
@@ -377,7 +369,7 @@ export function regressionLab({ root, model: widget, changed, say }) {
       if (fresh || phi || [...params.keys()].some((name) => name in OPTIONS)) refit(start);
       if (params.has("show")) {
         view.set(params.get("show") === "elbo");
-        gap.panes.forEach((pane, i) => (pane.element.hidden = (params.get("show") === "elbo") !== (i === 1)));
+        showPane();
       }
       if (params.get("drive") === "1") drive(start);
       else {

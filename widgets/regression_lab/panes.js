@@ -8,6 +8,8 @@ import { ellipse, path, plot } from "../lib/plot.js";
 const LINES = 16;
 const SMALLEST = 1e-13;
 const REACH = 14;
+/** A pane that has the whole width of a page or a phone is less high than wide. */
+const flat = (width) => (width < 290 ? 1 : width < 480 ? 0.7 : 0.45);
 const names = ["μ of q", "first column of L", "second column of L"];
 
 /** A mark that can be moved: a dot, with room around it for a finger. */
@@ -23,11 +25,11 @@ const goTo = (group, plot, [x, y]) => group.attr("transform", `translate(${plot.
 /** Parameter space: the exact posterior, q, its particles, and handles on q for who wants to drive. */
 export function weightsPane({ labels, noise, draw, drive }) {
   const pane = plot({
-    title: "weights: q<sub>φ</sub> over the exact posterior",
+    title: "q<sub>φ</sub> over the exact posterior",
     label: "Weights: q over the exact posterior",
     x: { label: labels[0], domain: [-3, 3] },
     y: { label: labels[1], domain: [-3, 3] },
-    ratio: () => 1.02,
+    ratio: () => 1,
     draw,
   });
   const { marks } = pane;
@@ -105,11 +107,11 @@ export function weightsPane({ labels, noise, draw, drive }) {
 /** Function space: data that can be moved, lines drawn from q, the exact predictive band. */
 export function dataPane({ labels, noise, draw, editable, change, pick, release }) {
   const pane = plot({
-    title: "data: lines drawn from q<sub>φ</sub>",
+    title: "lines drawn from q<sub>φ</sub>",
     label: "Data and lines drawn from q",
     x: { label: labels[0], domain: [0, 1] },
     y: { label: labels[1], domain: [0, 1] },
-    ratio: () => 1.02,
+    ratio: flat,
     draw,
   });
   const band = pane.marks.append("path").attr("class", "vt-band");
@@ -197,19 +199,19 @@ export function dataPane({ labels, noise, draw, editable, change, pick, release 
 }
 
 /** The objective: the gap log p(x) - ELBO on a log axis, or the ELBO itself. */
-export function gapPane({ draw }) {
-  const common = { x: { label: "step", domain: [0, 1] }, ratio: () => 1.02, draw };
+export function gapPane({ draw, toggle }) {
+  const common = { x: { label: "step", domain: [0, 1] }, ratio: flat, draw };
   const gap = plot({
     ...common,
-    title: "log p(x) − ELBO = KL, in nats",
+    title: "log p(x) − ELBO",
     label: "The gap between log evidence and ELBO, which is the KL divergence, at each step",
-    y: { label: "", domain: [SMALLEST, 100], log: true },
+    y: { label: "nats", domain: [SMALLEST, 100], log: true },
   });
   const elbo = plot({
     ...common,
-    title: "ELBO, in nats",
+    title: "ELBO",
     label: "The ELBO at each step, under the log evidence",
-    y: { label: "", domain: [-1, 0] },
+    y: { label: "nats", domain: [-1, 0] },
   });
   const parts = [gap, elbo].map((pane) => {
     const floor = pane.marks.append("path").attr("class", "vt-exact");
@@ -220,11 +222,17 @@ export function gapPane({ draw }) {
     const label = pane.over.append("text").attr("class", "vt-label");
     return { pane, floor, note, future, past, dot, label };
   });
+  elbo.element.hidden = true;
+  gap.heading.append(toggle);
   const above = (value) => Math.max(value, SMALLEST);
   let course = null;
 
   return {
     panes: [gap, elbo],
+    show(which) {
+      parts.forEach(({ pane }, i) => (pane.element.hidden = which !== (i ? "elbo" : "gap")));
+      (which === "elbo" ? elbo : gap).heading.append(toggle);
+    },
     load(next, evidence, best) {
       course = { ...next, evidence, best };
       const { kls, steps } = next;
