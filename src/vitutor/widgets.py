@@ -143,7 +143,7 @@ class RegressionLab(Widget):
         init = arguments["family"].from_location_scale(mean, np.array([[l11, 0.0], [l21, l22]]))
         diverged = False
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotConvergedWarning)
+            warnings.simplefilter("ignore")  # the page shows how far it came, and what diverged
             try:
                 result = fit(model.log_joint, init=init, **arguments)
             except DivergedError as error:
@@ -159,17 +159,14 @@ class RegressionLab(Widget):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotConvergedWarning)
                 shown = fit(self.model.log_joint, **_arguments(self.settings))
-        last = shown.distribution(-1)
-        return (
-            figures.plot_lab,
-            (self.model, shown, self.weights, self.axes),
-            (
-                f"After {len(shown.elbo)} steps q is {last.kl(self.model.posterior()):.1e} nats from "
-                f"the exact posterior: mean {_words(self.weights, last.mean)}, standard deviations "
-                f"{_words(self.weights, last.sd)}. Left, q over the exact posterior; in the middle, "
-                "lines drawn from q and the data; right, the gap that is left after each step."
-            ),
+        last, exact = shown.distribution(-1), self.model.posterior()
+        sentence = (
+            f"After {len(shown.elbo)} steps q is {last.kl(exact):.1e} nats from the exact "
+            f"posterior: mean {_words(self.weights, last.mean)}, standard deviations "
+            f"{_words(self.weights, last.sd)}. Left, q over the exact posterior; in the middle, "
+            "lines drawn from q and the data; right, the gap that is left after each step."
         )
+        return figures.plot_lab, (self.model, shown, self.weights, self.axes), sentence
 
 
 FAMILIES = {"full-rank": families.FullRank(2), "mean-field": families.MeanField(2)}
@@ -186,6 +183,11 @@ def _arguments(settings):
     """What the settings of a widget mean to `fit`."""
     family = _one_of(FAMILIES, settings["family"], "family")
     estimator = _one_of(ESTIMATORS, settings["estimator"], "estimator")
+    for name, least in (("draws", 1), ("seed", 0)):
+        if not isinstance(settings[name], int) or settings[name] < least:
+            raise ValueError(
+                f"{name} must be a whole number of at least {least}; got {settings[name]!r}."
+            )
     common = {"family": family, "draws": settings["draws"], "seed": settings["seed"]}
     if settings["rate"] == "natural":
         return common

@@ -7,7 +7,7 @@ import { curveLinear, curveLinearClosed, line } from "d3-shape";
 
 import { h, powerOfTen } from "./dom.js";
 
-const MARGIN = { top: 8, right: 10, bottom: 36, left: 50 };
+const MARGIN = { top: 8, right: 10, bottom: 36, left: 54 };
 let made = 0;
 
 /**
@@ -61,7 +61,7 @@ export function plot({ title, label, x, y, ratio, draw }) {
     for (const rect of [clip, background]) rect.attr("width", width).attr("height", height);
     axes.x.attr("transform", `translate(0,${height})`);
     names.x.attr("x", width / 2).attr("y", height + 32);
-    names.y.attr("transform", `translate(-41,${height / 2}) rotate(-90)`);
+    names.y.attr("transform", `translate(-46,${height / 2}) rotate(-90)`);
     drawAxes();
     draw();
   }
