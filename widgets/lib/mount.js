@@ -10,7 +10,7 @@ const STYLE = "vitutor-style";
 /**
  * A widget is build({ root, model, changed, say }) -> { element, hint?, params(), apply(params), data(), stop() }.
  * `params()` is its state for a link, `apply(map)` takes such a state, `data()` is { step, elbo, kl }
- * for the root's data attributes. The widget calls `changed()` after each change of its state, and
+ * and what else a script may want, for the root's data attributes. The widget calls `changed()` after each change of its state, and
  * `say(text)` with what a reader who cannot see it should hear.
  */
 export function mount(build, kind, model, el) {

@@ -329,6 +329,9 @@ export function regressionLab({ root, model: widget, changed, say }) {
       step: state.driven ? "" : state.course.steps[Math.floor(play.position)],
       elbo: state.model.logEvidence - state.gap,
       kl: state.gap,
+      q: JSON.stringify(state.q),
+      posterior: JSON.stringify(state.model.posterior),
+      points: JSON.stringify(state.points),
     }),
     params() {
       const params = {};
