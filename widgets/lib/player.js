@@ -60,7 +60,7 @@ export function player({ show, duration, caption, onreset = () => {}, onplay = (
         before = now;
       }
     } else {
-      let left = Math.min(now - before, 100);
+      let left = Math.min(Math.max(now - before, 0), 100);
       before = now;
       while (position < last) {
         const whole = Math.floor(position);
