@@ -9,12 +9,13 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-CHAPTERS = [chapter["file"] for chapter in TOC["chapters"]]
+PAGES = [TOC["root"], *(page["file"] for part in TOC["parts"] for page in part["chapters"])]
+CHAPTERS = [page for page in PAGES if "{code-cell}" in (ROOT / f"{page}.md").read_text("utf-8")]
 
 
 def pytest_generate_tests(metafunc):
-    """A test that takes `chapter` runs on each chapter, one that takes `name` on each page."""
-    for argument, values in {"chapter": CHAPTERS, "name": [TOC["root"], *CHAPTERS]}.items():
+    """A test that takes `chapter` runs on each page with code, one that takes `name` on all."""
+    for argument, values in {"chapter": CHAPTERS, "name": PAGES}.items():
         if argument in metafunc.fixturenames:
             metafunc.parametrize(argument, values)
 
