@@ -170,7 +170,7 @@ def test_elsewhere_the_right_answer_follows(tmp_path, builder):
         ("Which?\n\n- [x] A.\n\n  Yes.\n- [x] B.\n\n  Yes.", "got 2, 2 of them ticked", 3),
         ("Which?\n\n- [x] A.\n\n  Yes.\n- [ ] B.", "no explanation of the answer 'B.'", 9),
         ("Which?\n\n- [x] A.\n\n  Yes.\n- B.\n\n  No.", "begins with [ ]", 9),
-        ("Which?\n\n-\n- [x] B.\n\n  No.", "begins with [ ]", 5),
+        ("Which?\n\n-\n- [x] B.\n\n  No.", "begins with [ ]", 6),
         ("Which?", "ends with the question", 3),
         ("- [x] A.\n\n  Yes.\n- [ ] B.\n\n  No.", "ends with the question", 3),
         ("", "ends with the question", 3),
