@@ -183,6 +183,11 @@ export function regressionLab({ root, model: widget, changed, say }) {
   };
 
   function set(name, value) {
+    if (value === "") {
+      play.pause();
+      load();
+      return;
+    }
     const number = name === "draws" || name === "seed";
     state.settings = { ...state.settings, [name]: number ? +value : value };
     refit(state.driven ?? state.start);
@@ -196,7 +201,6 @@ export function regressionLab({ root, model: widget, changed, say }) {
       if (![...list.options].some((option) => option.value === known)) {
         list.append(new Option(known === "" ? FITTED : name === "rate" ? `Adam ${known}` : known, known));
       }
-      for (const option of list.options) if (option.value === "") option.hidden = known !== "";
       field.set(known);
     }
     fields.estimator.enable(state.settings.rate !== "natural");
