@@ -30,6 +30,7 @@ export function regressionLab({ root, model: widget, changed, say }) {
   const sds = { noiseSd: widget.get("noise_sd"), priorSd: widget.get("prior_sd") };
   const noise = generator(7).normal(PARTICLES, 2);
   const editable = widget.get("points").length <= MOST_EDITABLE;
+  const narrow = () => root.clientWidth < 480;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   const state = {
@@ -47,6 +48,7 @@ export function regressionLab({ root, model: widget, changed, say }) {
 
   const weights = weightsPane({ labels: widget.get("weights"), noise, draw: redraw, drive });
   const data = dataPane({
+    narrow,
     labels: widget.get("axes"),
     noise,
     draw: redraw,
@@ -63,7 +65,7 @@ export function regressionLab({ root, model: widget, changed, say }) {
   });
   const view = toggle("ELBO", () => showPane());
   view.element.setAttribute("aria-label", "Show the ELBO instead of the gap");
-  const gap = gapPane({ draw: redraw, toggle: view.element });
+  const gap = gapPane({ narrow, draw: redraw, toggle: view.element });
 
   const play = player({
     show: () => redraw(),
