@@ -303,7 +303,6 @@ export function regressionLab({ root, model: widget, changed, say }) {
       const id = ++this.asked;
       const { settings, points } = state;
       const [[l11], [l21, l22]] = start.chol;
-      widget.send({ type: "fit", id, settings, points, start: [...start.mean, l11, l21, l22] });
       this.answer = (recording) => {
         clearTimeout(timer);
         this.answer = null;
@@ -312,6 +311,11 @@ export function regressionLab({ root, model: widget, changed, say }) {
         begin(recording ? () => show(recordedCourse(state.model, recording)) : () => compute(start), playOn);
       };
       const timer = setTimeout(() => id === this.asked && this.answer?.(null), PATIENCE);
+      try {
+        widget.send({ type: "fit", id, settings, points, start: [...start.mean, l11, l21, l22] });
+      } catch {
+        this.answer(null);
+      }
     },
     heard({ type, id, recording }) {
       if (type === "here") this.there = true;
