@@ -134,7 +134,7 @@ def diagnose(log_joint, family, phi, theta, rng, draws: int) -> Diagnosis:
             True,
             "q is the posterior, as far as importance ratios tell: they agree to 1e-4.",
         )
-    _, khat = array_stats.psislw(ratios)
+    _, khat = array_stats.psislw(-ratios)  # it takes log likelihoods, as for leave-one-out
     return Diagnosis(float(khat), bool(khat < 0.7), _verdict(float(khat)))
 
 

@@ -8,6 +8,7 @@ import pytest
 from scipy import optimize
 
 import vitutor as vt
+from vitutor import diagnostics
 
 SEEDS = range(10)
 
@@ -226,6 +227,17 @@ def test_khat():
     bad = vt.fit(heavy.log_prob, vt.MeanField(2)).diagnose()
     assert not bad.trusted
     assert bad.khat > 0.7
+
+
+@pytest.mark.parametrize(("sd", "k"), [(0.4, 0.84), (0.6, 0.64), (0.8, 0.36), (1.5, -1.25)])
+def test_khat_is_the_tail_index_of_the_ratios(sd, k):
+    """For q = N(0, sd²) and p = N(0, 1) the ratios p/q have index 1 - sd², or a bound if sd > 1."""
+    family, rng = vt.MeanField(1), onp.random.default_rng(0)
+    phi = onp.array([0.0, onp.log(sd)])
+    target = vt.Gaussian(onp.zeros(1), [[1.0]])
+    found = diagnostics.diagnose(target.log_prob, family, phi, onp.zeros(0), rng, 100_000)
+    assert found.khat < 0 if k < 0 else abs(found.khat - k) < 0.1
+    assert found.trusted == (k < 0.7)
 
 
 def test_progress_shows_the_elbo(capsys):
