@@ -5,31 +5,32 @@ import re
 from pathlib import Path
 
 import pytest
-import vitutor
 from pybtex.database import parse_file
+
+import vitutor
 
 BOOK = Path(__file__).parents[2] / "book"
 BIBLIOGRAPHY = parse_file(BOOK / "references.bib").entries
 
 
-@pytest.mark.parametrize("name", vitutor.__all__)
-def test_a_public_name_is_on_the_api_page(html, name):
+@pytest.mark.parametrize("public", vitutor.__all__)
+def test_a_public_name_is_on_the_api_page(html, public):
     page = (html / "book" / "api.html").read_text(encoding="utf-8")
-    assert f'id="vitutor.{name}"' in page
+    assert f'id="vitutor.{public}"' in page
 
 
 CALLABLE = [name for name in vitutor.__all__ if callable(getattr(vitutor, name))]
 
 
-@pytest.mark.parametrize("name", CALLABLE)
-def test_a_public_name_is_documented(name):
-    thing = getattr(vitutor, name)
+@pytest.mark.parametrize("public", CALLABLE)
+def test_a_public_name_is_documented(public):
+    thing = getattr(vitutor, public)
     assert thing.__doc__
     assert "Alias for field" not in thing.__doc__
     if inspect.isclass(thing):
         for member, value in vars(thing).items():
             if not member.startswith("_") and (callable(value) or isinstance(value, property)):
-                assert inspect.getdoc(value), f"{name}.{member}"
+                assert inspect.getdoc(value), f"{public}.{member}"
 
 
 @pytest.mark.parametrize("key", BIBLIOGRAPHY)
