@@ -27,6 +27,7 @@ _FIGURES = (
     "plot_steps",
     "set_style",
 )
+_WIDGETS = ("RegressionLab",)
 
 
 def __getattr__(name):
@@ -34,11 +35,16 @@ def __getattr__(name):
         from vitutor import figures
 
         return getattr(figures, name)
+    if name in _WIDGETS:  # nor is a fit in need of widgets
+        from vitutor import widgets
+
+        return getattr(widgets, name)
     raise AttributeError(f"module 'vitutor' has no attribute {name!r}")
 
 
 __all__ = [
     *_FIGURES,
+    *_WIDGETS,
     "Diagnosis",
     "DivergedError",
     "Fit",

@@ -4,6 +4,8 @@ Figures are drawn five inches wide, so that their letters can still be read on a
 background, so that a dark page can show them.
 """
 
+import io
+
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
@@ -18,6 +20,15 @@ WIDTH = 5.0
 
 def set_style():
     """Set the book's style for matplotlib, and vector pictures for notebooks. Call it once."""
+    _set_theme()
+    try:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:
+        return
+    set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def _set_theme():
     sns.set_theme(
         context="notebook",
         style="whitegrid",
@@ -46,11 +57,17 @@ def set_style():
             "svg.hashsalt": "vitutor",
         },
     )
-    try:
-        from matplotlib_inline.backend_inline import set_matplotlib_formats
-    except ImportError:
-        return
-    set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def still(draw, *arguments):
+    """The picture that draw(*arguments) makes, in the book's style, as a PNG."""
+    file = io.BytesIO()
+    with plt.rc_context():
+        _set_theme()
+        figure = draw(*arguments)
+        figure.savefig(file, dpi=100)
+    plt.close(figure)
+    return file.getvalue()
 
 
 def glue(**numbers):
@@ -155,6 +172,29 @@ def plot_lines(model, q, rng, lines=20, labels=("x", "y")):
     few = len(x) < 50
     ax.plot(x, model.y, "o", color=DATA, ms=6 if few else 3, alpha=1 if few else 0.45, mec="none")
     ax.set(xlabel=labels[0], ylabel=labels[1], xlim=(grid[0], grid[-1]))
+    return figure
+
+
+def plot_lab(model, fit, weights, axes, lines=16):
+    """The last frame of a `RegressionLab`: q over the exact posterior, lines, and the gap."""
+    exact, q = model.posterior(), fit.distribution(-1)
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(1.6 * WIDTH, 2.8))
+    draw_gaussian(left, q)
+    draw_gaussian(left, exact, exact=True)
+    left.set(xlabel=weights[0], ylabel=weights[1])
+    left.autoscale_view()
+    x = model.X[:, 1]
+    grid = np.linspace(x.min() - 0.15 * np.ptp(x), x.max() + 0.15 * np.ptp(x), 50)
+    design = np.column_stack([np.ones(len(grid)), grid])
+    mean, sd = model.predict(exact, design)
+    middle.fill_between(grid, mean - 1.96 * sd, mean + 1.96 * sd, color=EXACT, alpha=0.14, lw=0)
+    draws = q.sample(np.random.default_rng(0), lines)
+    middle.plot(grid, design @ draws.T, color=Q, lw=0.8, alpha=0.45)
+    middle.plot(x, model.y, "o", color=DATA, ms=6 if len(x) < 50 else 3, mec="none")
+    middle.set(xlabel=axes[0], ylabel=axes[1])
+    gaps = [fit.distribution(t).kl(exact) for t in range(len(fit.trajectory))]
+    right.semilogy(np.maximum(gaps, 1e-15), color=Q)
+    right.set(xlabel="step", ylabel="log p(x) $-$ ELBO (nats)")
     return figure
 
 

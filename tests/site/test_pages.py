@@ -9,36 +9,6 @@ PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 
 
-@pytest.fixture
-def visit(chromium, site):
-    """Open a page until its formulas are set; `page.faults` lists what went wrong on the way."""
-    contexts = []
-
-    def visit(name, **options):
-        context = chromium.new_context(**{"viewport": DESKTOP} | options)
-        contexts.append(context)
-        context.route(lambda url: not url.startswith(site), lambda route: route.abort())
-        page = context.new_page()
-        page.faults = []
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
-        page.on("requestfailed", lambda request: page.faults.append(request.url))
-        page.on(
-            "response",
-            lambda answer: answer.ok or page.faults.append(f"{answer.status} {answer.url}"),
-        )
-        page.on(
-            "console",
-            lambda line: line.type in ("error", "warning") and page.faults.append(line.text),
-        )
-        page.goto(f"{site}/{name}.html", wait_until="load")
-        page.evaluate("window.MathJax?.startup.promise")
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-
-
 def test_opens_without_a_fault_or_a_request_to_others(visit, name):
     page = visit(name)
     assert page.title()
@@ -64,7 +34,12 @@ def test_formulas_are_set(visit, name):
 
 def test_images_load_and_say_what_they_show(visit, name):
     images = visit(name).eval_on_selector_all(
-        "article img", "all => all.map(i => ({src: i.src, alt: i.alt, width: i.naturalWidth}))"
+        "article img",
+        """all => Promise.all(all.map(async image => {
+            image.loading = "eager";
+            await image.decode().catch(() => {});
+            return { src: image.src, alt: image.alt, width: image.naturalWidth };
+        }))""",
     )
     for image in images:
         assert image["width"] > 0, image

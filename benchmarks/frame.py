@@ -1,0 +1,60 @@
+"""The script time of a frame of each widget while it plays.
+
+    make book && .venv/bin/python benchmarks/frame.py
+
+Every callback of requestAnimationFrame is timed in Chromium; milliseconds of the median and of the
+95th percentile. Sixty frames a second leave 16.7 ms to a frame, and eight are what we allow script.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+import browser  # noqa: E402
+
+TIMED = """() => {
+    const next = window.requestAnimationFrame;
+    window.frames_took = [];
+    window.requestAnimationFrame = callback => next(now => {
+        const start = performance.now();
+        callback(now);
+        window.frames_took.push(performance.now() - start);
+    });
+}"""
+
+
+def measure(page, root):
+    page.evaluate(TIMED)
+    root.locator(".vt-play").click()
+    page.wait_for_timeout(5000)
+    took = sorted(page.evaluate("window.frames_took"))
+    return took[len(took) // 2], took[int(0.95 * len(took))], len(took)
+
+
+def main():
+    html = ROOT / "_build" / "html"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=browser.find(), args=list(browser.FLAGS)
+        )
+        print("| widget | median ms | 95 % ms | frames |\n| --- | --- | --- | --- |")
+        for file in sorted(html.glob("book/*.html")):
+            if not re.search(r'"kind":\s*"\w+"', file.read_text(encoding="utf-8")):
+                continue
+            page = chromium.new_page()
+            page.goto(file.as_uri())
+            root = page.locator(".vitutor").first
+            root.wait_for()
+            median, most, frames = measure(page, root)
+            name = f"{root.get_attribute('data-kind')} in {file.stem}"
+            print(f"| {name} | {median:.1f} | {most:.1f} | {frames} |")
+            page.close()
+        chromium.close()
+
+
+if __name__ == "__main__":
+    main()

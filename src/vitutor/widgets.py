@@ -1,0 +1,245 @@
+"""The book's widgets: traits in, traits out. They live on a page without a kernel, too.
+
+What they show is drawn by one JavaScript module, built from `widgets/` (`make widgets`).
+"""
+
+import base64
+import warnings
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import traitlets as tr
+
+from vitutor import estimators, families
+from vitutor.diagnostics import NotConvergedWarning
+from vitutor.fit import DivergedError, Fit, fit
+from vitutor.models import LinearRegression
+from vitutor.optimizers import adam
+
+MOST_FRAMES = 400
+DIGITS = 10
+
+
+class Widget(anywidget.AnyWidget):
+    """What all widgets of the book share: one module, a name for links, a picture without it.
+
+    `name` is the widget's name in links that set its state, as in `#lab:family=mean-field`, so it
+    must be the only one of its name in a page.
+    """
+
+    _esm = Path(__file__).parent / "static" / "widgets.js"
+    kind = tr.Unicode().tag(sync=True)
+    name = tr.Unicode().tag(sync=True)
+    label = tr.Unicode().tag(sync=True)
+
+    def __init__(self, name, **traits):
+        if not (isinstance(name, str) and name.isidentifier()):
+            raise ValueError(f"name must be a word, to stand in a link; got {name!r}.")
+        super().__init__(kind=type(self).__name__, name=name, **traits)
+
+    def picture(self):
+        """The final frame: (function that draws it, its arguments, the sentence that says it)."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **kwargs):
+        """The live view, and its final frame for pages that run no script."""
+        from vitutor.figures import still
+
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        draw, arguments, text = self.picture()
+        image = base64.b64encode(still(draw, *arguments)).decode()
+        return data | {"image/png": image, "text/plain": text}, metadata
+
+
+class RegressionLab(Widget):
+    """q_φ on its way to the exact posterior of a line, in three linked panes.
+
+    Without a `fit` the page's own engine makes one. The reader may change the settings, drag the
+    data, or take q by the hand; with a kernel running, every change of a setting or of the data
+    makes a new `fit` here.
+
+    Parameters
+    ----------
+    model : `LinearRegression` with two coefficients: a column of ones, then one predictor
+    fit : any `Fit` of a Gaussian q in two dimensions to that model's log joint, to be played
+    name : the widget's name in links, as in `#lab:family=mean-field&seed=2`
+    weights, axes : labels of the coefficients, and of predictor and observation
+    **settings : family ("full-rank" or "mean-field"), estimator, rate ("natural", or Adam's), draws
+        and seed of the engine's fit; or those that made `fit`, to be shown with it
+
+    Attributes
+    ----------
+    model, fit : of what is on show; `fit` is None while the page's engine plays
+    settings : family, estimator, rate ("natural" or Adam's), draws and seed of the last fit
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the model is not a line, or the fit is not of two dimensions.
+    """
+
+    points = tr.List().tag(sync=True)
+    noise_sd = tr.Float().tag(sync=True)
+    prior_sd = tr.Float().tag(sync=True)
+    weights = tr.List(tr.Unicode()).tag(sync=True)
+    axes = tr.List(tr.Unicode()).tag(sync=True)
+    settings = tr.Dict().tag(sync=True)
+    recording = tr.Dict(allow_none=True).tag(sync=True)
+    fit = tr.Instance(Fit, allow_none=True)
+
+    def __init__(
+        self,
+        model,
+        fit=None,
+        *,
+        name="lab",
+        weights=("intercept", "slope"),
+        axes=("x", "y"),
+        **settings,
+    ):
+        _check_line(model)
+        if unknown := settings.keys() - LIVE.keys():
+            raise TypeError(f"the settings are {', '.join(LIVE)}; got {', '.join(unknown)}.")
+        base = LIVE if fit is None else dict.fromkeys(LIVE) | {"family": _family_name(fit)}
+        settings = base | settings
+        settings["rate"] = settings["rate"] and str(settings["rate"])
+        _arguments(LIVE | {name: value for name, value in settings.items() if value is not None})
+        self.model = model
+        super().__init__(
+            name,
+            label="RegressionLab: q converging to the exact posterior of a line",
+            points=[[float(x), float(y)] for x, y in zip(model.X[:, 1], model.y, strict=True)],
+            noise_sd=model.noise_sd,
+            prior_sd=model.prior_sd,
+            weights=list(weights),
+            axes=list(axes),
+            settings=settings,
+            recording=None if fit is None else _recording(fit),
+            fit=fit,
+        )
+        self.on_msg(self._heard)
+
+    def _heard(self, _, message, buffers):
+        if message["type"] == "hello":
+            self.send({"type": "here"})
+        if message["type"] == "fit":
+            points = np.array(message["points"], dtype=float)
+            X = np.column_stack([np.ones(len(points)), points[:, 0]])
+            model = LinearRegression(X, points[:, 1], self.noise_sd, self.prior_sd)
+            recording = self._refit(model, message["settings"], message["start"])
+            self.send({"type": "fit", "id": message["id"], "recording": recording})
+
+    def _refit(self, model, settings, start):
+        mean, (l11, l21, l22) = np.array(start[:2]), start[2:]
+        arguments = _arguments(settings)
+        init = arguments["family"].from_location_scale(mean, np.array([[l11, 0.0], [l21, l22]]))
+        diverged = False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the page shows how far it came, and what diverged
+            try:
+                result = fit(model.log_joint, init=init, **arguments)
+            except DivergedError as error:
+                result, diverged = error.fit, True
+        self.model, self.fit, self.settings = model, result, settings
+        return _recording(result, diverged)
+
+    def picture(self):
+        from vitutor import figures
+
+        shown = self.fit
+        if shown is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotConvergedWarning)
+                shown = fit(self.model.log_joint, **_arguments(self.settings))
+        last, exact = shown.distribution(-1), self.model.posterior()
+        sentence = (
+            f"After {len(shown.elbo)} steps q is {last.kl(exact):.1e} nats from the exact "
+            f"posterior: mean {_words(self.weights, last.mean)}, standard deviations "
+            f"{_words(self.weights, last.sd)}. Left, q over the exact posterior; in the middle, "
+            "lines drawn from q and the data; right, the gap that is left after each step."
+        )
+        return figures.plot_lab, (self.model, shown, self.weights, self.axes), sentence
+
+
+FAMILIES = {"full-rank": families.FullRank(2), "mean-field": families.MeanField(2)}
+ESTIMATORS = {
+    "sticking-the-landing": estimators.sticking_the_landing,
+    "pathwise": estimators.pathwise,
+    "score-function": estimators.score_function,
+    "score-function-with-baseline": estimators.score_function_with_baseline,
+}
+STEPS = 300
+LIVE = {
+    "family": "full-rank",
+    "estimator": "sticking-the-landing",
+    "rate": "0.1",
+    "draws": 10,
+    "seed": 0,
+}
+
+
+def _arguments(settings):
+    """What the settings of a widget mean to `fit`."""
+    family = _one_of(FAMILIES, settings["family"], "family")
+    estimator = _one_of(ESTIMATORS, settings["estimator"], "estimator")
+    for name, least in (("draws", 1), ("seed", 0)):
+        if not isinstance(settings[name], int) or settings[name] < least:
+            raise ValueError(
+                f"{name} must be a whole number of at least {least}; got {settings[name]!r}."
+            )
+    common = {"family": family, "draws": settings["draws"], "seed": settings["seed"]}
+    if settings["rate"] == "natural":
+        return common
+    try:
+        rate = float(settings["rate"])
+    except ValueError:
+        rate = 0.0
+    if not rate > 0:
+        raise ValueError(
+            f'rate must be "natural" or a positive step size for Adam; got {settings["rate"]!r}.'
+        )
+    return common | {"steps": STEPS, "estimator": estimator, "optimizer": adam(rate)}
+
+
+def _one_of(choices, value, name):
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}.")
+    return choices[value]
+
+
+def _check_line(model):
+    if not isinstance(model, LinearRegression):
+        raise TypeError(f"model must be a vt.LinearRegression; got {type(model).__name__}.")
+    if model.dim != 2 or not np.all(model.X[:, 0] == 1):
+        raise ValueError(
+            "the lab shows a line: model.X must have two columns, ones and one predictor; got "
+            f"shape {model.X.shape}."
+        )
+
+
+def _family_name(fit):
+    if not isinstance(fit, Fit):
+        raise TypeError(f"fit must be what vt.fit returns; got {type(fit).__name__}.")
+    names = {family: name for name, family in FAMILIES.items()}
+    if fit.family not in names:
+        raise ValueError(
+            f"fit must be of vt.FullRank(2) or vt.MeanField(2) to be shown here; got {fit.family}."
+        )
+    return names[fit.family]
+
+
+def _recording(fit, diverged=False):
+    """At most 400 frames of a fit: rows of (μ1, μ2, L11, L21, L22), to ten digits."""
+    last = len(fit.trajectory) - 1
+    steps = np.unique(np.linspace(0, last, min(last + 1, MOST_FRAMES)).round().astype(int))
+    rows = []
+    for t in steps:
+        mean, chol = fit.family.location_scale(fit.trajectory[t])
+        rows.append([*mean, chol[0, 0], chol[1, 0], chol[1, 1]])
+    qs = [[float(f"{value:.{DIGITS}g}") for value in row] for row in rows]
+    return {"steps": steps.tolist(), "qs": qs, "diverged": diverged}
+
+
+def _words(names, values):
+    return " and ".join(f"{name} {value:.2f}" for name, value in zip(names, values, strict=True))
