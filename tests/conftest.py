@@ -8,13 +8,15 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
+DESKTOP = {"width": 1280, "height": 900}
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-CHAPTERS = [chapter["file"] for chapter in TOC["chapters"]]
+PAGES = [TOC["root"], *(page["file"] for part in TOC["parts"] for page in part["chapters"])]
+CHAPTERS = [page for page in PAGES if "{code-cell}" in (ROOT / f"{page}.md").read_text("utf-8")]
 
 
 def pytest_generate_tests(metafunc):
-    """A test that takes `chapter` runs on each chapter, one that takes `name` on each page."""
-    for argument, values in {"chapter": CHAPTERS, "name": [TOC["root"], *CHAPTERS]}.items():
+    """A test that takes `chapter` runs on each page with code, one that takes `name` on all."""
+    for argument, values in {"chapter": CHAPTERS, "name": PAGES}.items():
         if argument in metafunc.fixturenames:
             metafunc.parametrize(argument, values)
 
@@ -45,3 +47,33 @@ def site(html):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         yield re.search(r"http://[^/]+", server.stdout.readline()).group()
         server.terminate()
+
+
+@pytest.fixture
+def visit(chromium, site):
+    """Open a page until its formulas are set; `page.faults` lists what went wrong on the way."""
+    contexts = []
+
+    def visit(name, hash="", **options):
+        context = chromium.new_context(**{"viewport": DESKTOP} | options)
+        contexts.append(context)
+        context.route(lambda url: not url.startswith(site), lambda route: route.abort())
+        page = context.new_page()
+        page.faults = []
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.on("requestfailed", lambda request: page.faults.append(request.url))
+        page.on(
+            "response",
+            lambda answer: answer.ok or page.faults.append(f"{answer.status} {answer.url}"),
+        )
+        page.on(
+            "console",
+            lambda line: line.type in ("error", "warning") and page.faults.append(line.text),
+        )
+        page.goto(f"{site}/{name}.html{hash}", wait_until="load")
+        page.evaluate("window.MathJax?.startup.promise")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()

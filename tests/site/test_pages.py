@@ -9,36 +9,6 @@ PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 
 
-@pytest.fixture
-def visit(chromium, site):
-    """Open a page until its formulas are set; `page.faults` lists what went wrong on the way."""
-    contexts = []
-
-    def visit(name, **options):
-        context = chromium.new_context(**{"viewport": DESKTOP} | options)
-        contexts.append(context)
-        context.route(lambda url: not url.startswith(site), lambda route: route.abort())
-        page = context.new_page()
-        page.faults = []
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
-        page.on("requestfailed", lambda request: page.faults.append(request.url))
-        page.on(
-            "response",
-            lambda answer: answer.ok or page.faults.append(f"{answer.status} {answer.url}"),
-        )
-        page.on(
-            "console",
-            lambda line: line.type in ("error", "warning") and page.faults.append(line.text),
-        )
-        page.goto(f"{site}/{name}.html", wait_until="load")
-        page.evaluate("window.MathJax?.startup.promise")
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-
-
 def test_opens_without_a_fault_or_a_request_to_others(visit, name):
     page = visit(name)
     assert page.title()
