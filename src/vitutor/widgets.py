@@ -12,6 +12,7 @@ import numpy as np
 import traitlets as tr
 
 from vitutor import estimators, families
+from vitutor.data import load_five_points
 from vitutor.diagnostics import NotConvergedWarning
 from vitutor.fit import DivergedError, Fit, fit
 from vitutor.models import LinearRegression
@@ -169,6 +170,93 @@ class RegressionLab(Widget):
         return figures.plot_lab, (self.model, shown, self.weights, self.axes), sentence
 
 
+class EstimatorRace(Widget):
+    """The same ascent under four estimators of its gradient, side by side.
+
+    The score function, with and without the leave-one-out baseline, the pathwise and the
+    sticking-the-landing estimator start from N(0, I) and see the same noise. Three panes: each q
+    over the exact posterior, its KL to the posterior in nats, and the standard deviation of its
+    V(φ), the root of the total variance, which is known exactly here. The page's own engine runs
+    the race.
+
+    Parameters
+    ----------
+    model : `LinearRegression` with two coefficients: a column of ones, then one predictor; by
+        default the five points of `load_five_points` with noise sd 1 and prior sd 10
+    family : "full-rank" or "mean-field"
+    draws : draws of z a step, at least two
+    rate : step size of Adam; the reader may turn to plain stochastic gradient ascent
+    seed : of the page's noise, the same for all four
+    name : the widget's name in links, as in `#race:optimizer=sgd&rate=0.03&run=pathwise`
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the model is not a line, or a setting is out of its range.
+    """
+
+    points = tr.List().tag(sync=True)
+    noise_sd = tr.Float().tag(sync=True)
+    prior_sd = tr.Float().tag(sync=True)
+    weights = tr.List(tr.Unicode()).tag(sync=True)
+    settings = tr.Dict().tag(sync=True)
+
+    def __init__(self, model=None, *, family="full-rank", draws=10, rate=0.1, seed=0, name="race"):
+        if model is None:
+            model = LinearRegression(*load_five_points(), noise_sd=1.0, prior_sd=10.0)
+        _check_line(model)
+        self.model = model
+        self._fit = {"estimator": "pathwise", "family": family, "draws": draws, "rate": str(rate)}
+        self._fit = _arguments(self._fit | {"seed": seed}) | {"steps": RACE_STEPS}
+        if draws < 2 or rate == "natural":
+            raise ValueError(
+                "a race needs at least 2 draws, since the baseline of each is the mean of the "
+                f"others, and a number as rate; got draws={draws} and rate={rate!r}."
+            )
+        super().__init__(
+            name,
+            label="EstimatorRace: four estimators of the gradient on the same ascent",
+            points=[[float(x), float(y)] for x, y in zip(model.X[:, 1], model.y, strict=True)],
+            noise_sd=model.noise_sd,
+            prior_sd=model.prior_sd,
+            weights=["intercept", "slope"],
+            settings={
+                "family": family,
+                "optimizer": "adam",
+                "rate": str(rate),
+                "draws": draws,
+                "seed": seed,
+            },
+        )
+
+    def picture(self):
+        from vitutor import figures
+
+        fits = {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotConvergedWarning)
+            for name, estimator in ESTIMATORS.items():
+                try:
+                    fits[name] = fit(self.model.log_joint, **self._fit | {"estimator": estimator})
+                except DivergedError as error:
+                    fits[name] = error.fit
+        exact = self.model.posterior()
+        gaps = [
+            f"{name.replace('-', ' ')}: {run.distribution(-1).kl(exact):.1e}"
+            + (f", diverged at step {len(run.elbo) + 1}" if len(run.elbo) < RACE_STEPS else "")
+            for name, run in fits.items()
+        ]
+        return (
+            figures.plot_race,
+            (exact, fits, self.weights),
+            (
+                f"Four ascents of {RACE_STEPS} steps from the same start. KL from q to the exact "
+                f"posterior at the end, in nats: {'; '.join(gaps)}. Left, each q over the exact "
+                "posterior, at one standard deviation; right, the KL after each step."
+            ),
+        )
+
+
 FAMILIES = {"full-rank": families.FullRank(2), "mean-field": families.MeanField(2)}
 ESTIMATORS = {
     "sticking-the-landing": estimators.sticking_the_landing,
@@ -177,6 +265,7 @@ ESTIMATORS = {
     "score-function-with-baseline": estimators.score_function_with_baseline,
 }
 STEPS = 300
+RACE_STEPS = 400
 
 
 def _arguments(settings):
@@ -213,7 +302,7 @@ def _check_line(model):
         raise TypeError(f"model must be a vt.LinearRegression; got {type(model).__name__}.")
     if model.dim != 2 or not np.all(model.X[:, 0] == 1):
         raise ValueError(
-            "the lab shows a line: model.X must have two columns, ones and one predictor; got "
+            "this widget shows a line: model.X must have two columns, ones and one predictor; got "
             f"shape {model.X.shape}."
         )
 

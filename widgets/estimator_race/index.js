@@ -21,7 +21,7 @@ const OPTIONS = {
 const LABELS = { family: "family", optimizer: "optimiser", rate: "step size", draws: "draws", seed: "seed" };
 const MOST = { draws: [2, 1000], seed: [0, 999999] };
 const NAMES = Object.keys(RUNNERS);
-const topOf = (value, room) => 10 ** Math.ceil(Math.log10(value) + room);
+const DECADES = 1e4;
 
 export function estimatorRace({ root, model: widget, changed, say }) {
   const model = lineModel(widget.get("points"), {
@@ -95,8 +95,6 @@ export function estimatorRace({ root, model: widget, changed, say }) {
     best = settings.family === "mean-field" ? kl(model.closestMeanField(), model.posterior) : 0;
     runs = NAMES.map((name) => runner(model, name, settings, first));
     weights.frame(model, first);
-    gap.rescale(SMALLEST.kl, topOf(runs[0].kls[0], 0.3));
-    noise.rescale(SMALLEST.spread, topOf(Math.max(...runs.map((run) => run.spreads[0])), 0.5));
     compute();
     play.setLast(STEPS);
     play.seek(0);
@@ -127,26 +125,36 @@ export function estimatorRace({ root, model: widget, changed, say }) {
 
   function reload() {
     if (runs.every((run) => run.done)) {
+      gap.rescale(...axis(kls, SMALLEST.kl));
+      noise.rescale(...axis(spreads, SMALLEST.spread));
       gap.load(shown(), kls, best);
       noise.load(shown(), spreads, 0);
     }
     redraw();
   }
 
+  /** From the least value of all four, to well above where they start. */
+  function axis(values, smallest) {
+    const start = Math.max(...runs.map((run) => values(run)[0]));
+    const least = Math.min(...runs.flatMap(values));
+    const top = 10 ** Math.ceil(Math.log10(start) + 0.3);
+    return [Math.max(smallest, Math.min(10 ** Math.floor(Math.log10(least)), top / DECADES)), top];
+  }
+
   const step = () => Math.floor(play.position);
-  const words = (run) =>
-    step() < run.qs.length
-      ? `KL ${nats(run.kls[step()])} nats, sd of V ${nats(run.spreads[step()])}`
-      : run.done
-        ? `diverged at step ${run.qs.length}`
-        : "is being computed";
+  function words(run) {
+    const ahead = step() < run.qs.length;
+    if (!ahead) return run.done ? `diverged at step ${run.qs.length}` : "is being computed";
+    const now = `KL ${nats(run.kls[step()])} nats, sd of V ${nats(run.spreads[step()])}`;
+    return run.diverged ? `${now}; diverges at step ${run.qs.length}` : now;
+  }
 
   function redraw() {
     if (!runs.length) return;
     if (weights.pane.ready) weights.draw(shown(), play.position, model.posterior);
     if (gap.pane.ready) gap.draw(shown(), play.position, kls);
     if (noise.pane.ready) noise.draw(shown(), play.position, spreads);
-    for (const run of runs) rows[run.name].text.textContent = racing.has(run.name) ? words(run) : "does not run";
+    for (const run of runs) rows[run.name].text.textContent = racing.has(run.name) ? words(run) : "left out";
     changed();
   }
 
@@ -159,6 +167,7 @@ export function estimatorRace({ root, model: widget, changed, say }) {
 
   return {
     element,
+    hint: h("span", {}, "All start alike and see the same noise ε. V(φ) is the estimated gradient; its sd is exact."),
     data() {
       const run = shown()[0] ?? runs[0];
       const gap = run.kls[Math.min(step(), run.kls.length - 1)];

@@ -91,14 +91,14 @@ export function coursePane({ title, label, draw }) {
     title,
     label,
     x: { label: "step", domain: [0, STEPS] },
-    y: { label: "", domain: [1, 10], log: true },
+    y: { label: "", domain: [1e-12, 100], log: true },
     ratio,
     draw,
   });
   const id = `vt-past-${++made}`;
   const past = pane.svg.append("clipPath").attr("id", id).append("rect").attr("y", -9);
   const floor = pane.marks.append("path").attr("class", "vt-exact");
-  const note = pane.marks.append("text").attr("class", "vt-note").attr("text-anchor", "end");
+  const note = pane.marks.append("text").attr("class", "vt-note").attr("x", 4);
   const faint = each((name) => curve(pane.marks, name, "vt-faint"));
   const layer = pane.marks.append("g").attr("clip-path", `url(#${id})`);
   const lines = each((name) => curve(layer, name, ""));
@@ -117,10 +117,7 @@ export function coursePane({ title, label, draw }) {
       if (!pane.ready) return;
       const low = pane.y.domain()[0];
       floor.attr("d", best ? path(pane, [[0, best], [STEPS, best]]) : null);
-      note
-        .text(best ? "best mean-field" : "")
-        .attr("x", pane.width - 4)
-        .attr("y", best ? pane.y(best) + LINE : 0);
+      note.text(best ? "best mean-field" : "").attr("y", best ? pane.y(best) + LINE : 0);
       const ends = [];
       for (const name of NAMES) {
         const run = runs.find((each) => each.name === name);
@@ -128,12 +125,12 @@ export function coursePane({ title, label, draw }) {
         faint[name].attr("d", d);
         lines[name].attr("d", d);
         names[name].attr("display", run ? null : "none");
-        if (run) ends.push({ name, run, x: pane.x(run.qs.length - 1), y: height(values(run).at(-1)) - 7 });
+        if (run) ends.push({ name, x: pane.x(run.qs.length - 1), y: height(values(run).at(-1)) - 7 });
       }
-      spaced(ends, pane.height - 4).forEach(({ name, run, x, y }) => {
+      spaced(ends, pane.height - 4).forEach(({ name, x, y }) => {
         const left = x < pane.width / 2;
         names[name]
-          .text(run.diverged ? `${LABELS[name]}: diverged` : LABELS[name])
+          .text(LABELS[name])
           .attr("text-anchor", left ? "start" : "end")
           .attr("x", left ? x + 8 : x)
           .attr("y", y);
