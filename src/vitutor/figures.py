@@ -201,31 +201,24 @@ def plot_lab(model, fit, weights, axes, lines=16):
     return figure
 
 
-def plot_race(exact, fits, weights, floor=1e-12):
+def plot_race(exact, courses, weights, floor=1e-12, ceiling=1e6):
     """The last frame of an `EstimatorRace`: each q over the exact posterior, and each KL to it."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(1.6 * WIDTH, 3.2))
     draw_gaussian(left, exact, exact=True)
     marks = zip(("-", (0, (4, 2)), ":", (0, (4, 2, 1, 2))), "osd^", strict=True)
-    for (name, fit), (dash, mark) in zip(fits.items(), marks, strict=False):
-        q = fit.distribution(-1)
-        left.add_patch(_ellipse(q, 1, fill=False, edgecolor=Q, ls=dash, lw=1.4))
-        left.plot(*q.mean, mark, color=Q, ms=5)
-        gaps = [fit.distribution(t).kl(exact) for t in range(len(fit.trajectory))]
-        label = name.replace("-", " ")
-        right.semilogy(
-            np.maximum(gaps, floor),
-            color=Q,
-            ls=dash,
-            lw=1.2,
-            marker=mark,
-            markevery=[-1],
-            label=label,
-        )
+    for (name, course), (dash, mark) in zip(courses.items(), marks, strict=True):
+        qs, gaps = zip(*course, strict=True)
+        if np.all(qs[-1].sd < 100 * exact.sd):  # beyond, it has more dashes than can be drawn
+            left.add_patch(_ellipse(qs[-1], 1, fill=False, edgecolor=Q, ls=dash, lw=1.4))
+        left.plot(*qs[-1].mean, mark, color=Q, ms=5)
+        style = {"color": Q, "ls": dash, "lw": 1.2, "marker": mark, "markevery": [-1]}
+        right.semilogy(np.maximum(gaps, floor), label=name.replace("-", " "), **style)
     room = 3.2 * exact.sd
     left.set(xlabel=weights[0], ylabel=weights[1])
     left.set(xlim=(exact.mean[0] - room[0], exact.mean[0] + room[0]))
     left.set(ylim=(exact.mean[1] - room[1], exact.mean[1] + room[1]))
     right.set(xlabel="step", ylabel="KL(q || posterior) (nats)")
+    right.set_ylim(floor / 3, min(right.get_ylim()[1], ceiling))
     figure.legend(loc="outside upper center", ncols=4, fontsize=8)
     return figure
 

@@ -205,14 +205,17 @@ class EstimatorRace(Widget):
         if model is None:
             model = LinearRegression(*load_five_points(), noise_sd=1.0, prior_sd=10.0)
         _check_line(model)
-        self.model = model
-        self._fit = {"estimator": "pathwise", "family": family, "draws": draws, "rate": str(rate)}
-        self._fit = _arguments(self._fit | {"seed": seed}) | {"steps": RACE_STEPS}
-        if draws < 2 or rate == "natural":
+        if not isinstance(rate, int | float | np.number) or not 0 < rate < np.inf:
+            raise ValueError(f"rate must be a positive number; got {rate!r}.")
+        settings = {"family": family, "rate": str(float(rate)), "draws": draws, "seed": seed}
+        arguments = _arguments(settings | {"estimator": "pathwise"})
+        if draws < 2:
             raise ValueError(
-                "a race needs at least 2 draws, since the baseline of each is the mean of the "
-                f"others, and a number as rate; got draws={draws} and rate={rate!r}."
+                "a race needs at least 2 draws, since each draw's baseline is the mean of the "
+                f"others; got draws={draws}."
             )
+        self.model = model
+        self._arguments = arguments | {"steps": RACE_STEPS}
         super().__init__(
             name,
             label="EstimatorRace: four estimators of the gradient on the same ascent",
@@ -220,41 +223,47 @@ class EstimatorRace(Widget):
             noise_sd=model.noise_sd,
             prior_sd=model.prior_sd,
             weights=["intercept", "slope"],
-            settings={
-                "family": family,
-                "optimizer": "adam",
-                "rate": str(rate),
-                "draws": draws,
-                "seed": seed,
-            },
+            settings=settings | {"optimizer": "adam"},
         )
 
     def picture(self):
         from vitutor import figures
 
-        fits = {}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotConvergedWarning)
-            for name, estimator in ESTIMATORS.items():
-                try:
-                    fits[name] = fit(self.model.log_joint, **self._fit | {"estimator": estimator})
-                except DivergedError as error:
-                    fits[name] = error.fit
         exact = self.model.posterior()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the picture shows how far each came
+            courses = {name: self._course(each, exact) for name, each in ESTIMATORS.items()}
         gaps = [
-            f"{name.replace('-', ' ')}: {run.distribution(-1).kl(exact):.1e}"
-            + (f", diverged at step {len(run.elbo) + 1}" if len(run.elbo) < RACE_STEPS else "")
-            for name, run in fits.items()
+            f"{name.replace('-', ' ')}: {course[-1][1]:.1e}"
+            + (f", diverged at step {len(course)}" if len(course) <= RACE_STEPS else "")
+            for name, course in courses.items()
         ]
         return (
             figures.plot_race,
-            (exact, fits, self.weights),
+            (exact, courses, self.weights),
             (
                 f"Four ascents of {RACE_STEPS} steps from the same start. KL from q to the exact "
                 f"posterior at the end, in nats: {'; '.join(gaps)}. Left, each q over the exact "
                 "posterior, at one standard deviation; right, the KL after each step."
             ),
         )
+
+    def _course(self, estimator, exact):
+        """The q after each step and its KL to the posterior, as long as both are finite."""
+        try:
+            ascent = fit(self.model.log_joint, **self._arguments | {"estimator": estimator})
+        except DivergedError as error:
+            ascent = error.fit
+        course = []
+        for t in range(len(ascent.trajectory)):
+            try:
+                q = ascent.distribution(t)
+            except ValueError:  # as flat as a line, as far as numbers can tell
+                break
+            if not np.isfinite(gap := q.kl(exact)):
+                break
+            course.append((q, gap))
+        return course
 
 
 FAMILIES = {"full-rank": families.FullRank(2), "mean-field": families.MeanField(2)}

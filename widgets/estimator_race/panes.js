@@ -25,6 +25,15 @@ const LINE = 14;
 const ratio = (width) => (width > 450 ? 0.5 : width > 300 ? 0.8 : 1.02);
 let made = 0;
 
+/** No further out than a dashed line can be drawn. */
+const near = (pane, points) =>
+  points.map((at) =>
+    [pane.x, pane.y].map((scale, i) => {
+      const [low, high] = scale.domain();
+      const far = 20 * (high - low);
+      return Math.min(Math.max(at[i], low - far), high + far);
+    }),
+  );
 const stroke = (shape, name) =>
   shape.attr("stroke-dasharray", LOOKS[name].dash).attr("stroke-width", LOOKS[name].width);
 const curve = (layer, name, kind) => stroke(layer.append("path").attr("class", `vt-runner-line ${kind}`), name);
@@ -76,10 +85,12 @@ export function weightsPane({ labels, draw }) {
         const racing = run && position < run.qs.length;
         const q = racing && between(run, Math.min(position, run.qs.length - 1));
         const means = run?.qs.slice(0, Math.floor(position) + 1).map((q) => q.mean);
-        traces[name].attr("d", run ? path(pane, racing ? [...means, q.mean] : means) : null);
-        rings[name].attr("d", racing ? path(pane, ellipse(q, 1), true) : null);
+        traces[name].attr("d", run ? path(pane, near(pane, racing ? [...means, q.mean] : means)) : null);
+        rings[name].attr("d", racing ? path(pane, near(pane, ellipse(q, 1)), true) : null);
         centres[name].attr("display", racing ? null : "none");
-        if (racing) centres[name].attr("transform", `translate(${pane.x(q.mean[0])},${pane.y(q.mean[1])})`);
+        if (!racing) continue;
+        const [[x, y]] = near(pane, [q.mean]);
+        centres[name].attr("transform", `translate(${pane.x(x)},${pane.y(y)})`);
       }
     },
   };
