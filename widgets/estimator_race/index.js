@@ -146,7 +146,7 @@ export function estimatorRace({ root, model: widget, changed, say }) {
     const ahead = step() < run.qs.length;
     if (!ahead) return run.done ? `diverged at step ${run.qs.length}` : "is being computed";
     const now = `KL ${nats(run.kls[step()])} nats, sd of V ${nats(run.spreads[step()])}`;
-    return run.diverged ? `${now}; diverges at step ${run.qs.length}` : now;
+    return run.diverged ? `${now}; diverges at ${run.qs.length}` : now;
   }
 
   function redraw() {
@@ -188,7 +188,8 @@ export function estimatorRace({ root, model: widget, changed, say }) {
         if (/^\d{1,6}$/.test(params.get(name))) next[name] = Math.min(Math.max(+params.get(name), least), most);
       }
       if (+params.get("rate") > 0 && +params.get("rate") <= 1) next.rate = String(+params.get("rate"));
-      if (params.has("run")) race(params.get("run").split(",").filter((name) => NAMES.includes(name)));
+      const named = NAMES.filter((name) => params.get("run")?.split(",").includes(name));
+      if (named.length) race(named);
       if (Object.keys(next).some((name) => next[name] !== settings[name])) start(next);
       else reload();
       if (params.has("step")) play.seek(Math.min(Math.max(Math.floor(+params.get("step")) || 0, 0), STEPS));

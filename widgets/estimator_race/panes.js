@@ -109,12 +109,12 @@ export function coursePane({ title, label, draw }) {
   const id = `vt-past-${++made}`;
   const past = pane.svg.append("clipPath").attr("id", id).append("rect").attr("y", -9);
   const floor = pane.marks.append("path").attr("class", "vt-exact");
-  const note = pane.marks.append("text").attr("class", "vt-note").attr("x", 4);
   const faint = each((name) => curve(pane.marks, name, "vt-faint"));
   const layer = pane.marks.append("g").attr("clip-path", `url(#${id})`);
   const lines = each((name) => curve(layer, name, ""));
   const marks = each((name) => mark(pane.over, name));
   const names = each(() => pane.over.append("text").attr("class", "vt-label vt-runner-name"));
+  const note = pane.over.append("text").attr("class", "vt-label vt-runner-name vt-runner-note");
   const height = (value) => {
     const [low, high] = pane.y.domain();
     return pane.y(Math.min(Math.max(value, low), high));
@@ -128,20 +128,23 @@ export function coursePane({ title, label, draw }) {
       if (!pane.ready) return;
       const low = pane.y.domain()[0];
       floor.attr("d", best ? path(pane, [[0, best], [STEPS, best]]) : null);
-      note.text(best ? "best mean-field" : "").attr("y", best ? pane.y(best) + LINE : 0);
       const ends = [];
+      note.attr("display", best ? null : "none");
+      if (best) ends.push({ label: note, text: "best mean-field", x: pane.width, y: height(best) + LINE });
       for (const name of NAMES) {
         const run = runs.find((each) => each.name === name);
         const d = run ? path(pane, values(run).map((value, t) => [t, Math.max(value, low)])) : null;
         faint[name].attr("d", d);
         lines[name].attr("d", d);
         names[name].attr("display", run ? null : "none");
-        if (run) ends.push({ name, x: pane.x(run.qs.length - 1), y: height(values(run).at(-1)) - 7 });
+        if (!run) continue;
+        const [x, y] = [pane.x(run.qs.length - 1), height(values(run).at(-1)) - 7];
+        ends.push({ label: names[name], text: LABELS[name], x, y });
       }
-      spaced(ends, pane.height - 4).forEach(({ name, x, y }) => {
+      spaced(ends, pane.height - 4).forEach(({ label, text, x, y }) => {
         const left = x < pane.width / 2;
-        names[name]
-          .text(LABELS[name])
+        label
+          .text(text)
           .attr("text-anchor", left ? "start" : "end")
           .attr("x", left ? x + 8 : x)
           .attr("y", y);
@@ -166,6 +169,13 @@ export function coursePane({ title, label, draw }) {
 /** Labels at least a line apart, and inside the pane. */
 function spaced(labels, bottom) {
   const sorted = labels.toSorted((a, b) => a.y - b.y);
+  for (let round = 0; round < 20; round++) {
+    for (let i = 1; i < sorted.length; i++) {
+      const short = Math.max(0, LINE - (sorted[i].y - sorted[i - 1].y)) / 2;
+      sorted[i - 1].y -= short;
+      sorted[i].y += short;
+    }
+  }
   sorted.forEach((label, i) => {
     label.y = Math.max(label.y, i ? sorted[i - 1].y + LINE : LINE - 2);
   });
