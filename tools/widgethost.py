@@ -52,7 +52,7 @@ def share_code(app, pagename, templatename, context, doctree):
                 if isinstance(text := model["state"].get(key), str) and text:
                     name, file = shared(app, text)
                     model["state"][key] = {"source": name}
-                    sources = _JavaScript(file, priority=490, defer="defer")
+                    sources = _JavaScript(f"_static/{file}", priority=490, defer="defer")
                     if sources not in scripts:
                         scripts.append(sources)
         renamed = json.dumps(content).replace("</", r"<\/")

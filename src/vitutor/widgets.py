@@ -66,6 +66,8 @@ class RegressionLab(Widget):
     fit : any `Fit` of a Gaussian q in two dimensions to that model's log joint, to be played
     name : the widget's name in links, as in `#lab:family=mean-field&seed=2`
     weights, axes : labels of the coefficients, and of predictor and observation
+    **settings : family ("full-rank" or "mean-field"), estimator, rate ("natural", or Adam's), draws
+        and seed of the engine's fit; or those that made `fit`, to be shown with it
 
     Attributes
     ----------
@@ -95,24 +97,15 @@ class RegressionLab(Widget):
         name="lab",
         weights=("intercept", "slope"),
         axes=("x", "y"),
-        family="full-rank",
-        estimator="sticking-the-landing",
-        rate=0.1,
-        draws=10,
-        seed=0,
+        **settings,
     ):
         _check_line(model)
-        settings = {
-            "family": family,
-            "estimator": estimator,
-            "rate": str(rate),
-            "draws": draws,
-            "seed": seed,
-        }
-        if fit is not None:
-            settings = dict.fromkeys(settings) | {"family": _family_name(fit)}
-        else:
-            _arguments(settings)
+        if unknown := settings.keys() - LIVE.keys():
+            raise TypeError(f"the settings are {', '.join(LIVE)}; got {', '.join(unknown)}.")
+        base = LIVE if fit is None else dict.fromkeys(LIVE) | {"family": _family_name(fit)}
+        settings = base | settings
+        settings["rate"] = settings["rate"] and str(settings["rate"])
+        _arguments(LIVE | {name: value for name, value in settings.items() if value is not None})
         self.model = model
         super().__init__(
             name,
@@ -275,6 +268,13 @@ ESTIMATORS = {
 }
 STEPS = 300
 RACE_STEPS = 400
+LIVE = {
+    "family": "full-rank",
+    "estimator": "sticking-the-landing",
+    "rate": "0.1",
+    "draws": 10,
+    "seed": 0,
+}
 
 
 def _arguments(settings):

@@ -9,7 +9,7 @@ import pytest
 
 import vitutor as vt
 
-KINDS = ("RegressionLab", "ElboExplorer", "ReparameterizationExplorer", "EstimatorRace")
+KINDS = ("RegressionLab",)
 PHONE = {"width": 390, "height": 844}
 CONTROLS = "button, select, input, a, [tabindex]"
 

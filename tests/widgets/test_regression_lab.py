@@ -52,6 +52,7 @@ def test_a_recording_is_the_fit(model):
     assert lab.fit is fit
     assert lab.settings["family"] == "mean-field"
     assert lab.settings["draws"] is None, "a Fit does not say how many draws made it"
+    assert vt.RegressionLab(model, fit, draws=10, rate="natural").settings["draws"] == 10
     assert len(lab.recording["qs"]) == len(fit.trajectory)
     for t, row in zip(lab.recording["steps"], lab.recording["qs"], strict=True):
         expected = fit.distribution(t)
@@ -135,6 +136,10 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"vt.FullRank\(2\) or vt.MeanField\(2\)"):
             vt.RegressionLab(model, other)
 
+    def test_an_unknown_setting(self, model):
+        with pytest.raises(TypeError, match=r"the settings are family, .*seed; got step"):
+            vt.RegressionLab(model, step=0.1)
+
     @pytest.mark.parametrize(
         ("setting", "message"),
         [
@@ -144,6 +149,7 @@ class TestErrors:
             ({"draws": 0}, "draws must be a whole number of at least 1; got 0"),
             ({"seed": -1}, "seed must be a whole number of at least 0; got -1"),
             ({"name": "my lab"}, "name must be a word"),
+            ({"rate": "natural", "draws": 2.5}, "draws must be a whole number"),
         ],
     )
     def test_settings(self, model, setting, message):

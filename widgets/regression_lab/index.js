@@ -30,6 +30,7 @@ export function regressionLab({ root, model: widget, changed, say }) {
   const sds = { noiseSd: widget.get("noise_sd"), priorSd: widget.get("prior_sd") };
   const noise = generator(7).normal(PARTICLES, 2);
   const editable = widget.get("points").length <= MOST_EDITABLE;
+  const narrow = () => root.clientWidth < 480;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   const state = {
@@ -47,6 +48,7 @@ export function regressionLab({ root, model: widget, changed, say }) {
 
   const weights = weightsPane({ labels: widget.get("weights"), noise, draw: redraw, drive });
   const data = dataPane({
+    narrow,
     labels: widget.get("axes"),
     noise,
     draw: redraw,
@@ -63,7 +65,7 @@ export function regressionLab({ root, model: widget, changed, say }) {
   });
   const view = toggle("ELBO", () => showPane());
   view.element.setAttribute("aria-label", "Show the ELBO instead of the gap");
-  const gap = gapPane({ draw: redraw, toggle: view.element });
+  const gap = gapPane({ narrow, draw: redraw, toggle: view.element });
 
   const play = player({
     show: () => redraw(),
@@ -183,6 +185,11 @@ export function regressionLab({ root, model: widget, changed, say }) {
   };
 
   function set(name, value) {
+    if (value === "") {
+      play.pause();
+      load();
+      return;
+    }
     const number = name === "draws" || name === "seed";
     state.settings = { ...state.settings, [name]: number ? +value : value };
     refit(state.driven ?? state.start);
@@ -196,7 +203,6 @@ export function regressionLab({ root, model: widget, changed, say }) {
       if (![...list.options].some((option) => option.value === known)) {
         list.append(new Option(known === "" ? FITTED : name === "rate" ? `Adam ${known}` : known, known));
       }
-      for (const option of list.options) if (option.value === "") option.hidden = known !== "";
       field.set(known);
     }
     fields.estimator.enable(state.settings.rate !== "natural");
@@ -297,7 +303,6 @@ export function regressionLab({ root, model: widget, changed, say }) {
       const id = ++this.asked;
       const { settings, points } = state;
       const [[l11], [l21, l22]] = start.chol;
-      widget.send({ type: "fit", id, settings, points, start: [...start.mean, l11, l21, l22] });
       this.answer = (recording) => {
         clearTimeout(timer);
         this.answer = null;
@@ -306,6 +311,11 @@ export function regressionLab({ root, model: widget, changed, say }) {
         begin(recording ? () => show(recordedCourse(state.model, recording)) : () => compute(start), playOn);
       };
       const timer = setTimeout(() => id === this.asked && this.answer?.(null), PATIENCE);
+      try {
+        widget.send({ type: "fit", id, settings, points, start: [...start.mean, l11, l21, l22] });
+      } catch {
+        this.answer(null);
+      }
     },
     heard({ type, id, recording }) {
       if (type === "here") this.there = true;

@@ -8,8 +8,6 @@ import { ellipse, path, plot } from "../lib/plot.js";
 const LINES = 16;
 const SMALLEST = 1e-13;
 const REACH = 14;
-/** A pane that has the whole width of a page or a phone is less high than wide. */
-const flat = (width) => (width < 290 ? 1 : width < 480 ? 0.7 : 0.45);
 const names = ["μ of q", "first column of L", "second column of L"];
 
 /** A mark that can be moved: a dot, with room around it for a finger. */
@@ -105,13 +103,13 @@ export function weightsPane({ labels, noise, draw, drive }) {
 }
 
 /** Function space: data that can be moved, lines drawn from q, the exact predictive band. */
-export function dataPane({ labels, noise, draw, editable, change, pick, release }) {
+export function dataPane({ narrow, labels, noise, draw, editable, change, pick, release }) {
   const pane = plot({
     title: "lines drawn from q<sub>φ</sub>",
     label: "Data and lines drawn from q",
     x: { label: labels[0], domain: [0, 1] },
     y: { label: labels[1], domain: [0, 1] },
-    ratio: flat,
+    ratio: () => (narrow() ? 0.7 : 1),
     draw,
   });
   const band = pane.marks.append("path").attr("class", "vt-band");
@@ -199,8 +197,8 @@ export function dataPane({ labels, noise, draw, editable, change, pick, release 
 }
 
 /** The objective: the gap log p(x) - ELBO on a log axis, or the ELBO itself. */
-export function gapPane({ draw, toggle }) {
-  const common = { x: { label: "step", domain: [0, 1] }, ratio: flat, draw };
+export function gapPane({ narrow, draw, toggle }) {
+  const common = { x: { label: "step", domain: [0, 1] }, ratio: (width) => (width < 290 ? 1 : narrow() ? 0.6 : 0.4), draw };
   const gap = plot({
     ...common,
     title: "log p(x) − ELBO",
