@@ -3,8 +3,13 @@
 import { mount } from "./lib/mount.js";
 import { estimatorRace } from "./estimator_race/index.js";
 import { regressionLab } from "./regression_lab/index.js";
+import { reparameterizationExplorer } from "./reparameterization_explorer/index.js";
 
-const kinds = { EstimatorRace: estimatorRace, RegressionLab: regressionLab };
+const kinds = {
+  EstimatorRace: estimatorRace,
+  RegressionLab: regressionLab,
+  ReparameterizationExplorer: reparameterizationExplorer,
+};
 
 export default {
   render: ({ model, el }) => mount(kinds[model.get("kind")], model.get("kind"), model, el),

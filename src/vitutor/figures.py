@@ -178,6 +178,16 @@ def plot_lines(model, q, rng, lines=20, labels=("x", "y")):
     return figure
 
 
+def plot_map(noise, z, plane):
+    """Draws of noise, and where a map sends them."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(1.2 * WIDTH, 0.6 * WIDTH))
+    left.plot(*noise.T, ".", color=EXACT)
+    left.set(xlabel="ε₁" if plane else "ε", ylabel="ε₂" if plane else "", aspect="equal")
+    right.plot(*z.T, ".", color=Q)
+    right.set(xlabel="z₁" if plane else "ε", ylabel="z₂" if plane else "z")
+    return figure
+
+
 def plot_lab(model, fit, weights, axes, lines=16):
     """The last frame of a `RegressionLab`: q over the exact posterior, lines, and the gap."""
     exact, q = model.posterior(), fit.distribution(-1)

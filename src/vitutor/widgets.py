@@ -259,7 +259,76 @@ class EstimatorRace(Widget):
         return course
 
 
+class ReparameterizationExplorer(Widget):
+    """Noise drawn once and frozen, a map z = g_φ(ε) that moves, and what the moving tells.
+
+    Each draw gives an estimate of the ELBO's gradient by the path that its z takes, and one by the
+    score function; both stand beside the exact value.
+
+    Parameters
+    ----------
+    map : "location-scale" (z = μ + s ε), "log-normal" (z = exp(μ + s ε)) or "ring"
+        (z = r ε / |ε| + w ε in the plane)
+    mu, sigma : where the two parameters start: μ and s, or r and w
+    draws, seed : of the noise
+    name : the widget's name in links, as in `#reparam:map=ring`
+
+    Raises
+    ------
+    ValueError
+        If the map is unknown, or a number is not in the range of its slider.
+    """
+
+    map = tr.Unicode().tag(sync=True)
+    mu = tr.Float().tag(sync=True)
+    sigma = tr.Float().tag(sync=True)
+    draws = tr.Int().tag(sync=True)
+    seed = tr.Int().tag(sync=True)
+
+    def __init__(
+        self, map="location-scale", *, mu=None, sigma=None, draws=30, seed=0, name="reparam"
+    ):
+        start, low, high = _one_of(MAPS, map, "map")
+        given = [
+            at if value is None else value for at, value in zip(start, (mu, sigma), strict=True)
+        ]
+        bounds = [*zip(("mu", "sigma"), given, low, high, strict=True)]
+        for what, value, least, most in [*bounds, ("draws", draws, 5, 100), ("seed", seed, 0, 20)]:
+            if not least <= value <= most:
+                raise ValueError(f"{what} must be between {least} and {most}; got {value!r}.")
+        super().__init__(
+            name,
+            label="ReparameterizationExplorer: noise, a map, and the gradient through it",
+            map=map,
+            mu=given[0],
+            sigma=given[1],
+            draws=draws,
+            seed=seed,
+        )
+
+    def picture(self):
+        from vitutor import figures
+
+        a, b = self.mu, self.sigma
+        noise = np.random.default_rng(self.seed).standard_normal((self.draws, 2))
+        if self.map == "ring":
+            z = a * noise / np.linalg.norm(noise, axis=1, keepdims=True) + b * noise
+        else:
+            z = a + b * noise[:, 0]
+            z = np.column_stack([noise[:, 0], np.exp(z) if self.map == "log-normal" else z])
+        sentence = (
+            f"{self.draws} draws of noise, and where the map {self.map} sends them with the "
+            f"parameters {a:.2f} and {b:.2f}."
+        )
+        return figures.plot_map, (noise, z, self.map == "ring"), sentence
+
+
 FAMILIES = {"full-rank": families.FullRank(2), "mean-field": families.MeanField(2)}
+MAPS = {  # where the parameters start, and the ends of their sliders
+    "location-scale": ((-1.0, 1.0), (-3.0, 0.1), (3.0, 2.0)),
+    "log-normal": ((-0.5, 0.8), (-1.5, 0.1), (1.5, 1.2)),
+    "ring": ((0.3, 0.8), (0.0, 0.05), (3.0, 1.2)),
+}
 ESTIMATORS = {
     "sticking-the-landing": estimators.sticking_the_landing,
     "pathwise": estimators.pathwise,

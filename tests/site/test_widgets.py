@@ -9,7 +9,7 @@ import pytest
 
 import vitutor as vt
 
-KINDS = ("RegressionLab", "EstimatorRace")
+KINDS = ("RegressionLab", "EstimatorRace", "ReparameterizationExplorer")
 PHONE = {"width": 390, "height": 844}
 CONTROLS = "button, select, input, a, [tabindex]"
 
