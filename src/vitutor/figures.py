@@ -178,6 +178,16 @@ def plot_lines(model, q, rng, lines=20, labels=("x", "y")):
     return figure
 
 
+def plot_densities(z, density, mu, sigma):
+    """A posterior density on a line and a normal q: the last frame of an `ElboExplorer`."""
+    figure, ax = plt.subplots()
+    ax.fill_between(z, density, color=EXACT, alpha=0.14, lw=0)
+    ax.plot(z, density, color=EXACT, ls=(0, (4, 2)))
+    ax.plot(z, np.exp(-(((z - mu) / sigma) ** 2) / 2) / sigma / np.sqrt(2 * np.pi), color=Q)
+    ax.set(xlabel="z", ylabel="density", ylim=(0, 0.9))
+    return figure
+
+
 def plot_map(noise, z, plane):
     """Draws of noise, and where a map sends them."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(1.2 * WIDTH, 0.6 * WIDTH))

@@ -323,7 +323,68 @@ class ReparameterizationExplorer(Widget):
         return figures.plot_map, (noise, z, self.map == "ring"), sentence
 
 
+class ElboExplorer(Widget):
+    """A posterior on a line, and a normal q under the reader's hands.
+
+    Three panes: the densities; log p(x) split into the ELBO and KL(q‖p), with KL(p‖q) beside it;
+    and the ELBO over μ and log σ, up which the optimiser climbs from where the reader is.
+
+    Parameters
+    ----------
+    target : "gaussian", "skewed" or "two-humps"
+    mu, sigma : where q starts; with a kernel running they follow the reader
+    name : the widget's name in links, as in `#elbo:target=skewed&mu=1&sigma=0.5`
+
+    Raises
+    ------
+    ValueError
+        If the target is unknown, or q is outside the surface: μ from -4 to 4, σ from 0.1 to 3.
+    """
+
+    target = tr.Unicode().tag(sync=True)
+    mu = tr.Float().tag(sync=True)
+    sigma = tr.Float().tag(sync=True)
+
+    def __init__(self, target="two-humps", mu=0.0, sigma=1.0, *, name="elbo"):
+        _one_of(TARGETS, target, "target")
+        for what, value, least, most in (("mu", mu, -4, 4), ("sigma", sigma, 0.1, 3)):
+            if not least <= value <= most:
+                raise ValueError(f"{what} must be between {least} and {most}; got {value!r}.")
+        super().__init__(
+            name,
+            label="ElboExplorer: log p(x) split into ELBO and KL",
+            target=target,
+            mu=mu,
+            sigma=sigma,
+        )
+
+    def picture(self):
+        from vitutor import figures
+
+        z = np.linspace(-5, 5, 400)
+        sentence = (
+            f"A posterior of the shape {self.target}, grey and dashed, and q, a normal with mean "
+            f"{self.mu:.2f} and standard deviation {self.sigma:.2f}, orange."
+        )
+        return figures.plot_densities, (z, TARGETS[self.target](z), self.mu, self.sigma), sentence
+
+
 FAMILIES = {"full-rank": families.FullRank(2), "mean-field": families.MeanField(2)}
+
+
+def _normal(z, mean, sd):
+    return np.exp(-(((z - mean) / sd) ** 2) / 2) / sd / np.sqrt(2 * np.pi)
+
+
+def _gumbel(u):
+    return np.exp(-u - np.exp(-u))
+
+
+TARGETS = {
+    "gaussian": lambda z: _normal(z, 0.7, 0.6),
+    "skewed": lambda z: _gumbel((z + 0.6) / 0.8) / 0.8,
+    "two-humps": lambda z: 0.55 * _normal(z, -2, 0.45) + 0.45 * _normal(z, 1.9, 0.55),
+}
 MAPS = {  # where the parameters start, and the ends of their sliders
     "location-scale": ((-1.0, 1.0), (-3.0, 0.1), (3.0, 2.0)),
     "log-normal": ((-0.5, 0.8), (-1.5, 0.1), (1.5, 1.2)),

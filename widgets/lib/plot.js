@@ -44,7 +44,8 @@ export function plot({ title, label, x, y, ratio, draw }) {
     shown = now;
     const across = axisBottom(scales.x).tickSize(-height).tickPadding(7);
     const up = axisLeft(scales.y).tickSize(-width).tickPadding(7);
-    ticks(across, scales.x, x, Math.max(2, Math.floor(width / 60)));
+    if (x.ticks) across.tickValues(x.ticks);
+    else ticks(across, scales.x, x, Math.max(2, Math.floor(width / 60)));
     if (y.ticks) up.tickValues(y.ticks);
     else ticks(up, scales.y, y, Math.max(2, Math.floor(height / 45)));
     axes.x.call(across);
