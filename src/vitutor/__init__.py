@@ -27,7 +27,7 @@ _FIGURES = (
     "plot_steps",
     "set_style",
 )
-_WIDGETS = ("RegressionLab",)
+_WIDGETS = ("EstimatorRace", "RegressionLab")
 
 
 def __getattr__(name):

@@ -12,6 +12,7 @@ import numpy as np
 import traitlets as tr
 
 from vitutor import estimators, families
+from vitutor.data import load_five_points
 from vitutor.diagnostics import NotConvergedWarning
 from vitutor.fit import DivergedError, Fit, fit
 from vitutor.models import LinearRegression
@@ -162,6 +163,102 @@ class RegressionLab(Widget):
         return figures.plot_lab, (self.model, shown, self.weights, self.axes), sentence
 
 
+class EstimatorRace(Widget):
+    """The same ascent under four estimators of its gradient, side by side.
+
+    The score function, with and without the leave-one-out baseline, the pathwise and the
+    sticking-the-landing estimator start from N(0, I) and see the same noise. Three panes: each q
+    over the exact posterior, its KL to the posterior in nats, and the standard deviation of its
+    V(φ), the root of the total variance, which is known exactly here. The page's own engine runs
+    the race.
+
+    Parameters
+    ----------
+    model : `LinearRegression` with two coefficients: a column of ones, then one predictor; by
+        default the five points of `load_five_points` with noise sd 1 and prior sd 10
+    family : "full-rank" or "mean-field"
+    draws : draws of z a step, at least two
+    rate : step size of Adam; the reader may turn to plain stochastic gradient ascent
+    seed : of the page's noise, the same for all four
+    name : the widget's name in links, as in `#race:optimizer=sgd&rate=0.03&run=pathwise`
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the model is not a line, or a setting is out of its range.
+    """
+
+    points = tr.List().tag(sync=True)
+    noise_sd = tr.Float().tag(sync=True)
+    prior_sd = tr.Float().tag(sync=True)
+    weights = tr.List(tr.Unicode()).tag(sync=True)
+    settings = tr.Dict().tag(sync=True)
+
+    def __init__(self, model=None, *, family="full-rank", draws=10, rate=0.1, seed=0, name="race"):
+        if model is None:
+            model = LinearRegression(*load_five_points(), noise_sd=1.0, prior_sd=10.0)
+        _check_line(model)
+        if not isinstance(rate, int | float | np.number) or not 0 < rate < np.inf:
+            raise ValueError(f"rate must be a positive number; got {rate!r}.")
+        settings = {"family": family, "rate": str(float(rate)), "draws": draws, "seed": seed}
+        arguments = _arguments(settings | {"estimator": "pathwise"})
+        if draws < 2:
+            raise ValueError(
+                "a race needs at least 2 draws, since each draw's baseline is the mean of the "
+                f"others; got draws={draws}."
+            )
+        self.model = model
+        self._arguments = arguments | {"steps": RACE_STEPS}
+        super().__init__(
+            name,
+            label="EstimatorRace: four estimators of the gradient on the same ascent",
+            points=[[float(x), float(y)] for x, y in zip(model.X[:, 1], model.y, strict=True)],
+            noise_sd=model.noise_sd,
+            prior_sd=model.prior_sd,
+            weights=["intercept", "slope"],
+            settings=settings | {"optimizer": "adam"},
+        )
+
+    def picture(self):
+        from vitutor import figures
+
+        exact = self.model.posterior()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the picture shows how far each came
+            courses = {name: self._course(each, exact) for name, each in ESTIMATORS.items()}
+        gaps = [
+            f"{name.replace('-', ' ')}: {course[-1][1]:.1e}"
+            + (f", diverged at step {len(course)}" if len(course) <= RACE_STEPS else "")
+            for name, course in courses.items()
+        ]
+        return (
+            figures.plot_race,
+            (exact, courses, self.weights),
+            (
+                f"Four ascents of {RACE_STEPS} steps from the same start. KL from q to the exact "
+                f"posterior at the end, in nats: {'; '.join(gaps)}. Left, each q over the exact "
+                "posterior, at one standard deviation; right, the KL after each step."
+            ),
+        )
+
+    def _course(self, estimator, exact):
+        """The q after each step and its KL to the posterior, as long as both are finite."""
+        try:
+            ascent = fit(self.model.log_joint, **self._arguments | {"estimator": estimator})
+        except DivergedError as error:
+            ascent = error.fit
+        course = []
+        for t in range(len(ascent.trajectory)):
+            try:
+                q = ascent.distribution(t)
+            except ValueError:  # as flat as a line, as far as numbers can tell
+                break
+            if not np.isfinite(gap := q.kl(exact)):
+                break
+            course.append((q, gap))
+        return course
+
+
 FAMILIES = {"full-rank": families.FullRank(2), "mean-field": families.MeanField(2)}
 ESTIMATORS = {
     "sticking-the-landing": estimators.sticking_the_landing,
@@ -170,6 +267,7 @@ ESTIMATORS = {
     "score-function-with-baseline": estimators.score_function_with_baseline,
 }
 STEPS = 300
+RACE_STEPS = 400
 LIVE = {
     "family": "full-rank",
     "estimator": "sticking-the-landing",
@@ -213,7 +311,7 @@ def _check_line(model):
         raise TypeError(f"model must be a vt.LinearRegression; got {type(model).__name__}.")
     if model.dim != 2 or not np.all(model.X[:, 0] == 1):
         raise ValueError(
-            "the lab shows a line: model.X must have two columns, ones and one predictor; got "
+            "this widget shows a line: model.X must have two columns, ones and one predictor; got "
             f"shape {model.X.shape}."
         )
 

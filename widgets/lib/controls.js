@@ -30,6 +30,7 @@ export function select(label, options, onchange) {
     element: h("label", { class: "vt-field" }, h("span", {}, label), list),
     get: () => list.value,
     set(value) {
+      if (![...list.options].some((option) => option.value === value)) list.append(new Option(value, value));
       list.value = value;
     },
     enable(on) {
