@@ -320,7 +320,7 @@ def test_a_budget_can_be_cut_either_way(five):
                 estimator=vt.score_function,
                 optimizer=vt.sgd(1e-4 * draws),
                 draws=draws,
-                steps=10_000 // draws,
+                steps=5_000 // draws,
                 seed=seed,
             ).q.kl(best)
             for draws in (1, 10)
