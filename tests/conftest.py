@@ -51,7 +51,7 @@ def site(html):
 
 @pytest.fixture
 def visit(chromium, site):
-    """Open a page until its formulas are set; `page.faults` lists what went wrong on the way."""
+    """Open a page; `page.faults` lists what went wrong on the way."""
     contexts = []
 
     def visit(name, hash="", **options):
@@ -71,7 +71,6 @@ def visit(chromium, site):
             lambda line: line.type in ("error", "warning") and page.faults.append(line.text),
         )
         page.goto(f"{site}/{name}.html{hash}", wait_until="load")
-        page.evaluate("window.MathJax?.startup.promise")
         return page
 
     yield visit

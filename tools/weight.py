@@ -19,7 +19,6 @@ def weigh(chromium, address):
             lambda e: bytes_of.update({kinds.get(e["requestId"], "Other"): e["encodedDataLength"]}),
         )
         page.goto(address, wait_until="load")
-        page.evaluate("window.MathJax?.startup.promise")
         page.evaluate("document.fonts.ready.then(() => true)")
         page.wait_for_timeout(300)
     return {kind: int(size) for kind, size in bytes_of.items()}
