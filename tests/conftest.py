@@ -1,10 +1,8 @@
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import browser
 import pytest
+import serve
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -43,10 +41,8 @@ def html():
 @pytest.fixture(scope="session")
 def site(html):
     """The address of the built site, served as `make serve` does."""
-    command = [sys.executable, ROOT / "tools" / "serve.py", html, "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        yield re.search(r"http://[^/]+", server.stdout.readline()).group()
-        server.terminate()
+    with serve.running(html) as address:
+        yield address
 
 
 @pytest.fixture

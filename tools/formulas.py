@@ -23,6 +23,7 @@ FORMULA = re.compile(r"\\\((.*?)\\\)|\\\[(.*?)\\\]", re.DOTALL)
 WRONG = re.compile(r"<mjx-merror.*?</mjx-merror>|<mjx-mtext[^>]*red.*?</mjx-mtext>", re.DOTALL)
 CONTENT = re.compile(r'content: "((?:[^"\\]|\\.)*)"')
 LETTER = re.compile(r"\\([0-9A-Fa-f]+) ?")
+NO_HEIGHT = "\ueffc"  # the one letter of the font that keeps lines low
 # A formula's x-height is the text's.
 STYLE = "mjx-container { font-size: calc(1ex / 0.442); }"
 
@@ -88,7 +89,7 @@ def write_fonts(out):
         for page in out.rglob("*.html")
         for content in CONTENT.findall(page.read_text("utf-8"))
     ]
-    letters = " " + "".join(LETTER.sub(lambda code: chr(int(code[1], 16)), c) for c in styles)
+    letters = NO_HEIGHT + "".join(LETTER.sub(lambda code: chr(int(code[1], 16)), c) for c in styles)
     options = subset.Options(flavor="woff2", layout_features=[], notdef_outline=False)
     (out / FONTS).mkdir(parents=True, exist_ok=True)
     for source in (MATHJAX / "output" / "chtml" / "fonts" / "woff-v2").glob("*.woff"):

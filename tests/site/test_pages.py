@@ -33,7 +33,10 @@ def test_formulas_are_set(visit, name):
 
 
 def test_images_load_and_say_what_they_show(visit, name):
-    images = visit(name).eval_on_selector_all(
+    page = visit(name)
+    page.evaluate("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
+    page.wait_for_load_state("networkidle")
+    images = page.eval_on_selector_all(
         "article img", "all => all.map(i => ({src: i.src, alt: i.alt, width: i.naturalWidth}))"
     )
     for image in images:
