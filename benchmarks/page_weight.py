@@ -2,8 +2,8 @@
 
     make book && .venv/bin/python benchmarks/page_weight.py            (about a minute)
 
-Chromium opens each page with an empty cache, served compressed by tools/serve.py; bytes as they come
-over the wire, headers included. Writes benchmarks/results/page_weight.md.
+Chromium opens each page with an empty cache, served compressed by tools/serve.py; bytes as they
+come over the wire, headers included. Writes benchmarks/results/page_weight.md.
 """
 
 import sys
@@ -21,10 +21,10 @@ import weight  # noqa: E402
 KINDS = "Document", "Stylesheet", "Script", "Font", "Image", "Other"
 HEAD = f"""# Page weight
 
-`python benchmarks/page_weight.py`: kB (1000 bytes) over the wire, compressed with gzip, cache empty.
-First view is a desktop's; *all* adds what scrolling to the end loads. The first row is a page of a
-default Jupyter Book 1 with one formula and one slider; its CDNs' files come from npm and are served
-alike. The target is 500 kB.
+`python benchmarks/page_weight.py`: kB (1000 bytes) over the wire, gzipped, cache empty. First view
+is a desktop's; *all* adds what scrolling to the end loads. The first row is a page of a default
+Jupyter Book 1 with one formula and one slider; its CDNs' files come from npm and are served alike.
+The target is 500 kB.
 
 | page | first view | all | {" | ".join(KINDS).lower()} |
 | --- | ---: | ---: | {" | ".join("---:" for _ in KINDS)} |

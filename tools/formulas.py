@@ -1,7 +1,7 @@
 """Sphinx extension: formulas are set when the book is built, not in the reader's browser.
 
-MathJax runs here, in Node. A page holds the formulas as HTML and MathML, the few style rules that they
-need, and fonts of the letters in use: no script, nothing that moves, and the same without JavaScript.
+MathJax runs here, in Node. A page holds the formulas as HTML and MathML and the few style rules
+that they need; the fonts hold the letters in use. No script, nothing that moves.
 """
 
 import html

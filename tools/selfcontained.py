@@ -1,7 +1,16 @@
 """Sphinx extension: the site asks no other site for anything."""
 
+# What surrounds a word is read from its page, which browsers refuse between files.
+SEARCH = 'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
+
 
 def setup(app):
+    app.add_js_file(None, body=SEARCH, priority=900)
+    remove_thebe(app)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def remove_thebe(app):
     """Jupyter Book loads Thebe on every page, which names a CDN and declares a name twice."""
     for event, listeners in app.events.listeners.items():
         app.events.listeners[event] = [
@@ -10,4 +19,3 @@ def setup(app):
     app.registry.css_files[:] = [
         (name, attributes) for name, attributes in app.registry.css_files if "thebe" not in name
     ]
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
