@@ -17,9 +17,9 @@ from sphinx.util import logging
 from sphinx.util.images import get_image_size
 
 HOST = Path(__file__).parents[1] / "widgets" / "host.js"
-PICTURES = "image/svg+xml", "image/png"
+ADDRESS = re.compile(r"https?://\S+")
 REPR = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>")
-NO_SCRIPT = "An interactive widget stands here; it needs JavaScript."
+NO_SCRIPT = "<noscript><p>An interactive widget stands here; it needs JavaScript.</p></noscript>"
 NO_PAGE = "An interactive widget stands here on the website."
 NO_WORDS = "The picture of an interactive widget"
 
@@ -61,24 +61,19 @@ def share_code(app, pagename, templatename, context, doctree):
         for model in models.values():
             for key in ("_esm", "_css"):
                 if text := model["state"].get(key):
-                    model["state"][key] = {"source": code_name(text, pagename)}
-                    codes[code_name(text, pagename)] = text
+                    name = "c" + hashlib.sha256(text.encode()).hexdigest()[:16]
+                    model["state"][key] = {"source": name}
+                    codes[name] = text
         for name, text in codes.items():
-            register = (
-                f"(window.widgetSources ??= {{}})[{json.dumps(name)}] = {json.dumps(text)};\n"
-            )
+            if ADDRESS.fullmatch(text):
+                logger.warning("a widget's code is not here but at %s", text, location=pagename)
+            register = f"(window.widgetSources ??= {{}}).{name} = {json.dumps(text)};\n"
             app.add_js_file(asset(app, f"{name}.js", register), priority=490, defer="defer")
         state = json.dumps(content).replace("<", r"\u003c")
         for order, model_id in enumerate(models):
             state = state.replace(model_id, f"widget-{order}")
             context["body"] = context["body"].replace(model_id, f"widget-{order}")
         script.attributes["body"] = state
-
-
-def code_name(text, pagename):
-    if re.match(r"https?://\S+$", text):
-        logger.warning("a widget's code is to be read from %s: include it", text, location=pagename)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Stills(SphinxPostTransform):
@@ -91,17 +86,15 @@ class Stills(SphinxPostTransform):
             kinds = {child["mime_type"]: child for child in bundle}
             if WIDGET_VIEW_MIMETYPE not in kinds:
                 continue
-            usable = [
-                k for k in PICTURES if k in kinds and k in self.app.builder.supported_image_types
-            ]
-            picture = kinds[usable[0]] if usable else None
+            shown = [kind for kind in self.app.builder.supported_image_types if kind in kinds]
+            picture = kinds[shown[0]] if shown else None
             if picture:
                 words = kinds["text/plain"].astext().strip() if "text/plain" in kinds else ""
                 for image in picture.findall(nodes.image):
                     image["alt"] = NO_WORDS if not words or REPR.fullmatch(words) else words
             if self.app.builder.format == "html":
                 view = kinds[WIDGET_VIEW_MIMETYPE]
-                view[:] = self.with_picture(view, picture) if picture else [*view, html(SENTENCE)]
+                view[:] = self.with_picture(view, picture) if picture else [*view, html(NO_SCRIPT)]
                 bundle[:] = [view]
             else:
                 bundle.replace_self([*picture] if picture else nodes.paragraph("", NO_PAGE))
@@ -116,9 +109,6 @@ class Stills(SphinxPostTransform):
             *picture,
             html("</noscript></div></div>"),
         ]
-
-
-SENTENCE = f'<noscript><p class="widget-note">{NO_SCRIPT}</p></noscript>'
 
 
 def is_bundle(node):
