@@ -1,0 +1,118 @@
+"""Sphinx extension: a page carries what it shows, and not the rest of the theme.
+
+The theme ships 1.5 MB of icon script and 1 MB of icon fonts, of which the fonts alone draw the same
+icons; here they keep the glyphs in use. Style sheets lose the rules whose classes no page and no
+script names, a search index is loaded where one searches, and pictures when they come near.
+"""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pydata_sphinx_theme
+import tinycss2
+from fontTools import subset
+from PIL import Image
+
+THEME = Path(pydata_sphinx_theme.__file__).parent / "theme" / "pydata_sphinx_theme" / "static"
+ICONS = Path("vendor", "fontawesome", "webfonts")
+UNUSED = "scripts/*.map", "scripts/fontawesome*", f"{ICONS}/*.ttf"
+ICON_SCRIPT = re.compile(r"<script[^>]*scripts/fontawesome\.js[^>]*></script>\s*")
+SEARCH = re.compile(r"<script[^>]*(?:searchtools|language_data|searchindex)\.js[^>]*></script>\s*")
+IMAGE = re.compile(r'<img ([^>]*src="([^"]*_images/[^"]*)"[^>]*?)\s*/?>')
+PIXELS = {"pt": 4 / 3, "px": 1, "": 1}
+
+
+def setup(app):
+    app.connect("build-finished", make_lean, priority=800)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def make_lean(app, exception):
+    if exception is not None or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    static = out / "_static"
+    for pattern in UNUSED:
+        for file in static.glob(pattern):
+            file.unlink()
+    for page in out.rglob("*.html"):
+        rewrite(page, lambda text, page=page: lean_page(page, text))
+    words = words_in([*out.rglob("*.html"), *static.rglob("*.js")])
+    for sheet in static.rglob("*.css"):
+        rewrite(sheet, lambda text: lean_sheet(text, words))
+    shrink_icons(static)
+
+
+def rewrite(file, change):
+    before = file.read_text(encoding="utf-8")
+    after = change(before)
+    if after != before:
+        file.write_text(after, encoding="utf-8")
+
+
+def lean_page(page, text):
+    text = ICON_SCRIPT.sub("", text)
+    if page.name != "search.html":
+        text = SEARCH.sub("", text)
+    return IMAGE.sub(lambda tag: sized(page, *tag.groups()), text)
+
+
+def sized(page, attributes, source):
+    """An image that loads when it comes near, and keeps its place until then."""
+    if "loading=" not in attributes:
+        width, height = size(page.parent / source)
+        attributes += f' loading="lazy" width="{width:.0f}" height="{height:.0f}"'
+    return f"<img {attributes}>"
+
+
+def size(picture):
+    if picture.suffix != ".svg":
+        with Image.open(picture) as image:
+            return image.size
+    root = ElementTree.parse(picture).getroot()
+    lengths = (re.fullmatch(r"([\d.]+)(\w*)", root.get(side)) for side in ("width", "height"))
+    return [float(length[1]) * PIXELS[length[2]] for length in lengths]
+
+
+def words_in(files):
+    return {w for f in files for w in re.findall(r"[\w-]+", f.read_text(encoding="utf-8"))}
+
+
+def lean_sheet(text, words):
+    """The sheet without rules that no element can meet: one of their classes has no such word."""
+    return tinycss2.serialize(prune(tinycss2.parse_stylesheet(text, True, True), words))
+
+
+def prune(rules, words):
+    kept = []
+    for rule in rules:
+        if rule.type == "qualified-rule":
+            selectors = tinycss2.serialize(rule.prelude).split(",")
+            # A comma inside :is(…) or :not(…) makes pieces that say less: those are kept.
+            if not any(classes(selector) <= words for selector in selectors):
+                continue
+        elif rule.type == "at-rule" and rule.lower_at_keyword in ("media", "supports"):
+            rule.content = prune(tinycss2.parse_rule_list(rule.content, True, True), words)
+            if not rule.content:
+                continue
+        kept.append(rule)
+    return kept
+
+
+def classes(selector):
+    plain = re.sub(r":not\([^)]*\)?", "", selector)
+    return set(re.findall(r"\.(-?[_a-zA-Z][\w-]*)", plain))
+
+
+def shrink_icons(static):
+    sheets = [file.read_text(encoding="utf-8") for file in static.rglob("*.css")]
+    glyphs = {ord(c) for sheet in sheets for c in sheet if 0xE000 <= ord(c) <= 0xF8FF}
+    glyphs |= {int(code, 16) for s in sheets for code in re.findall(r"\\([ef][0-9a-f]{3})\b", s)}
+    options = subset.Options(flavor="woff2", layout_features=[], notdef_outline=False)
+    for source in (THEME / ICONS).glob("*.woff2"):
+        font = subset.load_font(str(source), options)
+        subsetter = subset.Subsetter(options)
+        subsetter.populate(unicodes=glyphs)
+        subsetter.subset(font)
+        subset.save_font(font, str(static / ICONS / source.name), options)
