@@ -19,6 +19,8 @@ async function main() {
     const formulas = [];
     for (const [tex, display] of page) {
       const node = await MathJax.tex2chtmlPromise(tex, { display, ...metrics });
+      // A displayed formula may scroll sideways on a phone: by keys, too.
+      if (display) adaptor.setAttribute(node, "tabindex", "0");
       formulas.push(adaptor.outerHTML(node));
     }
     pages.push({ style: adaptor.textContent(MathJax.chtmlStylesheet()), formulas });

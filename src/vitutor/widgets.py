@@ -180,7 +180,7 @@ class EstimatorRace(Widget):
     draws : draws of z a step, at least two
     rate : step size of Adam; the reader may turn to plain stochastic gradient ascent
     seed : of the page's noise, the same for all four
-    name : the widget's name in links, as in `#race:optimizer=sgd&rate=0.03&run=pathwise`
+    name : the widget's name in links, as in `#race:rate=0.03&run=pathwise`
 
     Raises
     ------

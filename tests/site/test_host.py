@@ -377,7 +377,8 @@ def test_no_picture_is_loaded_that_a_widget_replaces(alive):
 def test_a_broken_widget_says_so_beside_its_picture(broken, where):
     picture = broken.get_by_alt_text(f"The picture of {where}.")
     assert picture.is_visible()
-    assert picture.evaluate("e => e.decode().then(() => e.naturalWidth)") == 20
+    decode = "e => { e.loading = 'eager'; return e.decode().then(() => e.naturalWidth); }"
+    assert picture.evaluate(decode) == 20
     alert = broken.locator(".widget-with-still", has=picture).get_by_role("alert")
     assert alert.inner_text().startswith("This widget failed to start: ")
     assert "half done" not in alert.locator("..").inner_text()
