@@ -2,10 +2,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 VERSION = $(shell $(PYTHON) -c 'import sys, venv, ensurepip; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 READY = .venv/ready-$(VERSION)
+MODULES = widgets/node_modules/.package-lock.json
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--custom-compile-command "make lock" $(LOCKFLAGS) pyproject.toml
 
-.PHONY: help book serve test lint browser lock clean
+.PHONY: help book serve test lint browser widgets lock clean
 .NOTPARALLEL:
 
 help:  ## what each target does
@@ -21,7 +22,7 @@ book: $(READY)  ## execute the chapters and build the site into _build/html
 serve: book  ## build the site and serve it compressed on http://127.0.0.1:8000
 	@$(BIN)/python tools/serve.py _build/html
 
-test: lint book browser  ## lint, build the book and run every test
+test: lint book browser $(MODULES)  ## lint, build the book and run every test
 	@$(BIN)/pytest
 
 lint: $(READY)  ## check style and format
@@ -31,12 +32,15 @@ lint: $(READY)  ## check style and format
 browser: $(READY)
 	@$(BIN)/python tools/browser.py
 
+widgets: $(MODULES)  ## rebuild the widgets' bundle from widgets/
+	@$(BIN)/python tools/npm.py run --silent build
+
 lock: $(READY)  ## regenerate the pinned requirements; LOCKFLAGS=--upgrade for newer versions
 	$(LOCK) --extra book --extra test -o requirements.txt
 	$(LOCK) --extra binder -c requirements.txt -o binder/requirements.txt
 
 clean:  ## remove all that make made
-	rm -rf .venv _build .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv _build .pytest_cache .ruff_cache .hypothesis widgets/node_modules
 
 $(READY): requirements.txt pyproject.toml
 	$(if $(filter 3.11 3.12 3.13,$(VERSION)),,$(error vitutor needs Python 3.11, 3.12 or 3.13 with its venv module \
@@ -44,4 +48,8 @@ $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/pip install -q --disable-pip-version-check -c requirements.txt uv
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -r requirements.txt -e .
+	@touch $@
+
+$(MODULES): widgets/package-lock.json widgets/package.json | $(READY)
+	@$(BIN)/python tools/npm.py ci --silent --ignore-scripts
 	@touch $@

@@ -36,11 +36,9 @@ def measure(page, root):
 
 
 def main():
-    html = ROOT / "_build" / "html"
+    html, path = ROOT / "_build" / "html", browser.find()
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=browser.find(), args=list(browser.FLAGS)
-        )
+        chromium = playwright.chromium.launch(executable_path=path, args=list(browser.FLAGS))
         print("| widget | median ms | 95 % ms | frames |\n| --- | --- | --- | --- |")
         for file in sorted(html.glob("book/*.html")):
             if not re.search(r'"kind":\s*"\w+"', file.read_text(encoding="utf-8")):

@@ -1,10 +1,8 @@
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import browser
 import pytest
+import serve
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -15,8 +13,9 @@ CHAPTERS = [page for page in PAGES if "{code-cell}" in (ROOT / f"{page}.md").rea
 
 
 def pytest_generate_tests(metafunc):
-    """A test that takes `chapter` runs on each page with code, one that takes `name` on all."""
-    for argument, values in {"chapter": CHAPTERS, "name": PAGES}.items():
+    """A test of `chapter` runs on pages with code, `name` on the book's, `anything` on all."""
+    every = [*PAGES, "search", "genindex"]
+    for argument, values in {"chapter": CHAPTERS, "name": PAGES, "anything": every}.items():
         if argument in metafunc.fixturenames:
             metafunc.parametrize(argument, values)
 
@@ -43,21 +42,19 @@ def html():
 @pytest.fixture(scope="session")
 def site(html):
     """The address of the built site, served as `make serve` does."""
-    command = [sys.executable, ROOT / "tools" / "serve.py", html, "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        yield re.search(r"http://[^/]+", server.stdout.readline()).group()
-        server.terminate()
+    with serve.running(html) as address:
+        yield address
 
 
 @pytest.fixture
 def visit(chromium, site):
-    """Open a page until its formulas are set; `page.faults` lists what went wrong on the way."""
+    """Open a page; `page.faults` lists what went wrong on the way."""
     contexts = []
 
-    def visit(name, hash="", **options):
+    def visit(name, hash="", root=site, **options):
         context = chromium.new_context(**{"viewport": DESKTOP} | options)
         contexts.append(context)
-        context.route(lambda url: not url.startswith(site), lambda route: route.abort())
+        context.route(lambda url: not url.startswith(root), lambda route: route.abort())
         page = context.new_page()
         page.faults = []
         page.on("pageerror", lambda error: page.faults.append(str(error)))
@@ -70,8 +67,7 @@ def visit(chromium, site):
             "console",
             lambda line: line.type in ("error", "warning") and page.faults.append(line.text),
         )
-        page.goto(f"{site}/{name}.html{hash}", wait_until="load")
-        page.evaluate("window.MathJax?.startup.promise")
+        page.goto(f"{root}/{name}.html{hash}", wait_until="load")
         return page
 
     yield visit

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import re
+import subprocess
 import sys
 
 from tornado.httpserver import HTTPServer
@@ -16,6 +18,17 @@ async def main(folder, port="8000"):
     server.add_sockets(sockets)
     print(f"Serving http://127.0.0.1:{sockets[0].getsockname()[1]}/ until Ctrl-C", flush=True)
     await asyncio.Event().wait()
+
+
+@contextlib.contextmanager
+def running(folder):
+    """Serve a folder from a process of its own; gives the address."""
+    command = [sys.executable, __file__, folder, "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield re.search(r"http://[^/]+", server.stdout.readline()).group()
+        finally:
+            server.terminate()
 
 
 if __name__ == "__main__":

@@ -1,13 +1,21 @@
-"""What a page transfers on first view: weight.py [ADDRESS …] prints kilobytes by kind."""
+"""What a page transfers: weight.py [ADDRESS …] prints kilobytes by kind."""
 
 import sys
 from collections import Counter
 
 import browser
 
+# Down the page a screen at a time, so that what waits to come near is loaded.
+SCROLL = """async () => {
+    for (let y = 0; y < document.body.scrollHeight; y += innerHeight) {
+        scrollTo(0, y);
+        await new Promise(done => setTimeout(done, 50));
+    }
+}"""
 
-def weigh(chromium, address):
-    """Bytes on the wire by kind of resource, everything counted, nothing cached."""
+
+def weigh(chromium, address, scroll=False):
+    """Bytes on the wire by kind of resource, on first view or with all that scrolling loads."""
     with chromium.new_context(viewport={"width": 1280, "height": 900}) as context:
         page = context.new_page()
         session = context.new_cdp_session(page)
@@ -18,10 +26,11 @@ def weigh(chromium, address):
             "Network.loadingFinished",
             lambda e: bytes_of.update({kinds.get(e["requestId"], "Other"): e["encodedDataLength"]}),
         )
-        page.goto(address, wait_until="load")
-        page.evaluate("window.MathJax?.startup.promise")
+        page.goto(address, wait_until="networkidle")
+        if scroll:
+            page.evaluate(SCROLL)
+            page.wait_for_load_state("networkidle")
         page.evaluate("document.fonts.ready.then(() => true)")
-        page.wait_for_timeout(300)
     return {kind: int(size) for kind, size in bytes_of.items()}
 
 

@@ -27,7 +27,7 @@ _FIGURES = (
     "plot_steps",
     "set_style",
 )
-_WIDGETS = ("RegressionLab",)
+_WIDGETS = ("ElboExplorer", "EstimatorRace", "RegressionLab", "ReparameterizationExplorer")
 
 
 def __getattr__(name):

@@ -84,20 +84,23 @@ def glue(**numbers):
 def draw_gaussian(ax, gaussian: Gaussian, exact=False):
     """Draw the ellipses at 1 and 2 standard deviations of a two-dimensional Gaussian."""
     _two_dimensional(gaussian)
-    values, vectors = np.linalg.eigh(gaussian.cov)
-    angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
     style = (
         {"edgecolor": EXACT, "ls": (0, (4, 2)), "lw": 1.4} if exact else {"edgecolor": Q, "lw": 1.6}
     )
     for sds in (1, 2):
-        height, width = 2 * sds * np.sqrt(values)
-        ellipse = Ellipse(gaussian.mean, width, height, angle=angle, fill=False, **style)
-        ax.add_patch(ellipse)
+        ax.add_patch(_ellipse(gaussian, sds, fill=False, **style))
         if not exact:
-            ax.add_patch(Ellipse(gaussian.mean, width, height, angle=angle, fc=Q, alpha=0.08, lw=0))
+            ax.add_patch(_ellipse(gaussian, sds, fc=Q, alpha=0.08, lw=0))
     ax.plot(
         *gaussian.mean, marker="+" if exact else "o", ms=7 if exact else 4, color=style["edgecolor"]
     )
+
+
+def _ellipse(gaussian, sds, **style):
+    values, vectors = np.linalg.eigh(gaussian.cov)
+    angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
+    height, width = 2 * sds * np.sqrt(values)
+    return Ellipse(gaussian.mean, width, height, angle=angle, **style)
 
 
 def plot_steps(fit, exact: Gaussian, at, labels=("intercept", "slope")):
@@ -175,6 +178,26 @@ def plot_lines(model, q, rng, lines=20, labels=("x", "y")):
     return figure
 
 
+def plot_densities(z, density, mu, sigma):
+    """A posterior density on a line and a normal q: the last frame of an `ElboExplorer`."""
+    figure, ax = plt.subplots()
+    ax.fill_between(z, density, color=EXACT, alpha=0.14, lw=0)
+    ax.plot(z, density, color=EXACT, ls=(0, (4, 2)))
+    ax.plot(z, np.exp(-(((z - mu) / sigma) ** 2) / 2) / sigma / np.sqrt(2 * np.pi), color=Q)
+    ax.set(xlabel="z", ylabel="density", ylim=(0, 0.9))
+    return figure
+
+
+def plot_map(noise, z, plane):
+    """Draws of noise, and where a map sends them."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(1.2 * WIDTH, 0.6 * WIDTH))
+    left.plot(*noise.T, ".", color=EXACT)
+    left.set(xlabel="ε₁" if plane else "ε", ylabel="ε₂" if plane else "", aspect="equal")
+    right.plot(*z.T, ".", color=Q)
+    right.set(xlabel="z₁" if plane else "ε", ylabel="z₂" if plane else "z")
+    return figure
+
+
 def plot_lab(model, fit, weights, axes, lines=16):
     """The last frame of a `RegressionLab`: q over the exact posterior, lines, and the gap."""
     exact, q = model.posterior(), fit.distribution(-1)
@@ -195,6 +218,28 @@ def plot_lab(model, fit, weights, axes, lines=16):
     gaps = [fit.distribution(t).kl(exact) for t in range(len(fit.trajectory))]
     right.semilogy(np.maximum(gaps, 1e-15), color=Q)
     right.set(xlabel="step", ylabel="log p(x) $-$ ELBO (nats)")
+    return figure
+
+
+def plot_race(exact, courses, weights, floor=1e-12, ceiling=1e6):
+    """The last frame of an `EstimatorRace`: each q over the exact posterior, and each KL to it."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(1.6 * WIDTH, 3.2))
+    draw_gaussian(left, exact, exact=True)
+    marks = zip(("-", (0, (4, 2)), ":", (0, (4, 2, 1, 2))), "osd^", strict=True)
+    for (name, course), (dash, mark) in zip(courses.items(), marks, strict=True):
+        qs, gaps = zip(*course, strict=True)
+        if np.all(qs[-1].sd < 100 * exact.sd):  # beyond, it has more dashes than can be drawn
+            left.add_patch(_ellipse(qs[-1], 1, fill=False, edgecolor=Q, ls=dash, lw=1.4))
+        left.plot(*qs[-1].mean, mark, color=Q, ms=5)
+        style = {"color": Q, "ls": dash, "lw": 1.2, "marker": mark, "markevery": [-1]}
+        right.semilogy(np.maximum(gaps, floor), label=name.replace("-", " "), **style)
+    room = 3.2 * exact.sd
+    left.set(xlabel=weights[0], ylabel=weights[1])
+    left.set(xlim=(exact.mean[0] - room[0], exact.mean[0] + room[0]))
+    left.set(ylim=(exact.mean[1] - room[1], exact.mean[1] + room[1]))
+    right.set(xlabel="step", ylabel="KL(q || posterior) (nats)")
+    right.set_ylim(floor / 3, min(right.get_ylim()[1], ceiling))
+    figure.legend(loc="outside upper center", ncols=4, fontsize=8)
     return figure
 
 

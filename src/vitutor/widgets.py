@@ -12,6 +12,7 @@ import numpy as np
 import traitlets as tr
 
 from vitutor import estimators, families
+from vitutor.data import load_five_points
 from vitutor.diagnostics import NotConvergedWarning
 from vitutor.fit import DivergedError, Fit, fit
 from vitutor.models import LinearRegression
@@ -162,7 +163,233 @@ class RegressionLab(Widget):
         return figures.plot_lab, (self.model, shown, self.weights, self.axes), sentence
 
 
+class EstimatorRace(Widget):
+    """The same ascent under four estimators of its gradient, side by side.
+
+    The score function, with and without the leave-one-out baseline, the pathwise and the
+    sticking-the-landing estimator start from N(0, I) and see the same noise. Three panes: each q
+    over the exact posterior, its KL to the posterior in nats, and the standard deviation of its
+    V(φ), the root of the total variance, which is known exactly here. The page's own engine runs
+    the race.
+
+    Parameters
+    ----------
+    model : `LinearRegression` with two coefficients: a column of ones, then one predictor; by
+        default the five points of `load_five_points` with noise sd 1 and prior sd 10
+    family : "full-rank" or "mean-field"
+    draws : draws of z a step, at least two
+    rate : step size of Adam; the reader may turn to plain stochastic gradient ascent
+    seed : of the page's noise, the same for all four
+    name : the widget's name in links, as in `#race:rate=0.03&run=pathwise`
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the model is not a line, or a setting is out of its range.
+    """
+
+    points = tr.List().tag(sync=True)
+    noise_sd = tr.Float().tag(sync=True)
+    prior_sd = tr.Float().tag(sync=True)
+    weights = tr.List(tr.Unicode()).tag(sync=True)
+    settings = tr.Dict().tag(sync=True)
+
+    def __init__(self, model=None, *, family="full-rank", draws=10, rate=0.1, seed=0, name="race"):
+        if model is None:
+            model = LinearRegression(*load_five_points(), noise_sd=1.0, prior_sd=10.0)
+        _check_line(model)
+        if not isinstance(rate, int | float | np.number) or not 0 < rate < np.inf:
+            raise ValueError(f"rate must be a positive number; got {rate!r}.")
+        settings = {"family": family, "rate": str(float(rate)), "draws": draws, "seed": seed}
+        arguments = _arguments(settings | {"estimator": "pathwise"})
+        if draws < 2:
+            raise ValueError(
+                "a race needs at least 2 draws, since each draw's baseline is the mean of the "
+                f"others; got draws={draws}."
+            )
+        self.model = model
+        self._arguments = arguments | {"steps": RACE_STEPS}
+        super().__init__(
+            name,
+            label="EstimatorRace: four estimators of the gradient on the same ascent",
+            points=[[float(x), float(y)] for x, y in zip(model.X[:, 1], model.y, strict=True)],
+            noise_sd=model.noise_sd,
+            prior_sd=model.prior_sd,
+            weights=["intercept", "slope"],
+            settings=settings | {"optimizer": "adam"},
+        )
+
+    def picture(self):
+        from vitutor import figures
+
+        exact = self.model.posterior()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the picture shows how far each came
+            courses = {name: self._course(each, exact) for name, each in ESTIMATORS.items()}
+        gaps = [
+            f"{name.replace('-', ' ')}: {course[-1][1]:.1e}"
+            + (f", diverged at step {len(course)}" if len(course) <= RACE_STEPS else "")
+            for name, course in courses.items()
+        ]
+        return (
+            figures.plot_race,
+            (exact, courses, self.weights),
+            (
+                f"Four ascents of {RACE_STEPS} steps from the same start. KL from q to the exact "
+                f"posterior at the end, in nats: {'; '.join(gaps)}. Left, each q over the exact "
+                "posterior, at one standard deviation; right, the KL after each step."
+            ),
+        )
+
+    def _course(self, estimator, exact):
+        """The q after each step and its KL to the posterior, as long as both are finite."""
+        try:
+            ascent = fit(self.model.log_joint, **self._arguments | {"estimator": estimator})
+        except DivergedError as error:
+            ascent = error.fit
+        course = []
+        for t in range(len(ascent.trajectory)):
+            try:
+                q = ascent.distribution(t)
+            except ValueError:  # as flat as a line, as far as numbers can tell
+                break
+            if not np.isfinite(gap := q.kl(exact)):
+                break
+            course.append((q, gap))
+        return course
+
+
+class ReparameterizationExplorer(Widget):
+    """Noise drawn once and frozen, a map z = g_φ(ε) that moves, and what the moving tells.
+
+    Each draw gives an estimate of the ELBO's gradient by the path that its z takes, and one by the
+    score function; both stand beside the exact value.
+
+    Parameters
+    ----------
+    map : "location-scale" (z = μ + s ε), "log-normal" (z = exp(μ + s ε)) or "ring"
+        (z = r ε / |ε| + w ε in the plane)
+    mu, sigma : where the two parameters start: μ and s, or r and w
+    draws, seed : of the noise
+    name : the widget's name in links, as in `#reparam:map=ring`
+
+    Raises
+    ------
+    ValueError
+        If the map is unknown, or a number is not in the range of its slider.
+    """
+
+    map = tr.Unicode().tag(sync=True)
+    mu = tr.Float().tag(sync=True)
+    sigma = tr.Float().tag(sync=True)
+    draws = tr.Int().tag(sync=True)
+    seed = tr.Int().tag(sync=True)
+
+    def __init__(
+        self, map="location-scale", *, mu=None, sigma=None, draws=30, seed=0, name="reparam"
+    ):
+        start, low, high = _one_of(MAPS, map, "map")
+        given = [
+            at if value is None else value for at, value in zip(start, (mu, sigma), strict=True)
+        ]
+        bounds = [*zip(("mu", "sigma"), given, low, high, strict=True)]
+        for what, value, least, most in [*bounds, ("draws", draws, 5, 100), ("seed", seed, 0, 20)]:
+            if not least <= value <= most:
+                raise ValueError(f"{what} must be between {least} and {most}; got {value!r}.")
+        super().__init__(
+            name,
+            label="ReparameterizationExplorer: noise, a map, and the gradient through it",
+            map=map,
+            mu=given[0],
+            sigma=given[1],
+            draws=draws,
+            seed=seed,
+        )
+
+    def picture(self):
+        from vitutor import figures
+
+        a, b = self.mu, self.sigma
+        noise = np.random.default_rng(self.seed).standard_normal((self.draws, 2))
+        if self.map == "ring":
+            z = a * noise / np.linalg.norm(noise, axis=1, keepdims=True) + b * noise
+        else:
+            z = a + b * noise[:, 0]
+            z = np.column_stack([noise[:, 0], np.exp(z) if self.map == "log-normal" else z])
+        sentence = (
+            f"{self.draws} draws of noise, and where the map {self.map} sends them with the "
+            f"parameters {a:.2f} and {b:.2f}."
+        )
+        return figures.plot_map, (noise, z, self.map == "ring"), sentence
+
+
+class ElboExplorer(Widget):
+    """A posterior on a line, and a normal q under the reader's hands.
+
+    Three panes: the densities; log p(x) split into the ELBO and KL(q‖p), with KL(p‖q) beside it;
+    and the ELBO over μ and log σ, up which the optimiser climbs from where the reader is.
+
+    Parameters
+    ----------
+    target : "gaussian", "skewed" or "two-humps"
+    mu, sigma : where q starts; with a kernel running they follow the reader
+    name : the widget's name in links, as in `#elbo:target=skewed&mu=1&sigma=0.5`
+
+    Raises
+    ------
+    ValueError
+        If the target is unknown, or q is outside the surface: μ from -4 to 4, σ from 0.1 to 3.
+    """
+
+    target = tr.Unicode().tag(sync=True)
+    mu = tr.Float().tag(sync=True)
+    sigma = tr.Float().tag(sync=True)
+
+    def __init__(self, target="two-humps", mu=0.0, sigma=1.0, *, name="elbo"):
+        _one_of(TARGETS, target, "target")
+        for what, value, least, most in (("mu", mu, -4, 4), ("sigma", sigma, 0.1, 3)):
+            if not least <= value <= most:
+                raise ValueError(f"{what} must be between {least} and {most}; got {value!r}.")
+        super().__init__(
+            name,
+            label="ElboExplorer: log p(x) split into ELBO and KL",
+            target=target,
+            mu=mu,
+            sigma=sigma,
+        )
+
+    def picture(self):
+        from vitutor import figures
+
+        z = np.linspace(-5, 5, 400)
+        sentence = (
+            f"A posterior of the shape {self.target}, grey and dashed, and q, a normal with mean "
+            f"{self.mu:.2f} and standard deviation {self.sigma:.2f}, orange."
+        )
+        return figures.plot_densities, (z, TARGETS[self.target](z), self.mu, self.sigma), sentence
+
+
 FAMILIES = {"full-rank": families.FullRank(2), "mean-field": families.MeanField(2)}
+
+
+def _normal(z, mean, sd):
+    return np.exp(-(((z - mean) / sd) ** 2) / 2) / sd / np.sqrt(2 * np.pi)
+
+
+def _gumbel(u):
+    return np.exp(-u - np.exp(-u))
+
+
+TARGETS = {
+    "gaussian": lambda z: _normal(z, 0.7, 0.6),
+    "skewed": lambda z: _gumbel((z + 0.6) / 0.8) / 0.8,
+    "two-humps": lambda z: 0.55 * _normal(z, -2, 0.45) + 0.45 * _normal(z, 1.9, 0.55),
+}
+MAPS = {  # where the parameters start, and the ends of their sliders
+    "location-scale": ((-1.0, 1.0), (-3.0, 0.1), (3.0, 2.0)),
+    "log-normal": ((-0.5, 0.8), (-1.5, 0.1), (1.5, 1.2)),
+    "ring": ((0.3, 0.8), (0.0, 0.05), (3.0, 1.2)),
+}
 ESTIMATORS = {
     "sticking-the-landing": estimators.sticking_the_landing,
     "pathwise": estimators.pathwise,
@@ -170,6 +397,7 @@ ESTIMATORS = {
     "score-function-with-baseline": estimators.score_function_with_baseline,
 }
 STEPS = 300
+RACE_STEPS = 400
 LIVE = {
     "family": "full-rank",
     "estimator": "sticking-the-landing",
@@ -213,7 +441,7 @@ def _check_line(model):
         raise TypeError(f"model must be a vt.LinearRegression; got {type(model).__name__}.")
     if model.dim != 2 or not np.all(model.X[:, 0] == 1):
         raise ValueError(
-            "the lab shows a line: model.X must have two columns, ones and one predictor; got "
+            "this widget shows a line: model.X must have two columns, ones and one predictor; got "
             f"shape {model.X.shape}."
         )
 

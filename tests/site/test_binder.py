@@ -74,7 +74,7 @@ def notebook(chromium, site, binder):
         page.goto(f"{site}/{name}.html")
         launch = page.locator('a[href*="mybinder.org"]').first.get_attribute("href")
         (path,) = parse_qs(urlsplit(launch).query)["urlpath"]
-        page.set_default_timeout(2 * MINUTE)
+        page.set_default_timeout(10 * MINUTE)
         page.goto(f"{binder}/{path}")
         page.wait_for_function(
             """() => window.jupyterapp?.shell.currentWidget

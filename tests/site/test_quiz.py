@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 CONF = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "tools")!r})
-extensions = ["myst_parser", "quiz", "selfcontained"]
+extensions = ["myst_parser", "quiz", "formulas"]
 myst_enable_extensions = ["colon_fence", "dollarmath", "tasklist"]
 html_theme = "sphinx_book_theme"
 html_static_path = [{str(ROOT / "book" / "_static")!r}]
@@ -130,7 +130,6 @@ def test_a_formula_has_the_size_of_the_text(chromium, quizzes):
     with chromium.new_context() as context:
         page = context.new_page()
         page.goto(quizzes)
-        page.evaluate("MathJax.startup.promise")
         page.get_by_text("Narrower, by").click()
         sizes = page.eval_on_selector_all(
             "legend mjx-container, label mjx-container, .quiz-why mjx-container",

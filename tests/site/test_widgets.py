@@ -9,7 +9,7 @@ import pytest
 
 import vitutor as vt
 
-KINDS = ("RegressionLab",)
+KINDS = ("RegressionLab", "ElboExplorer", "ReparameterizationExplorer", "EstimatorRace")
 PHONE = {"width": 390, "height": 844}
 CONTROLS = "button, select, input, a, [tabindex]"
 

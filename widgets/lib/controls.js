@@ -30,6 +30,7 @@ export function select(label, options, onchange) {
     element: h("label", { class: "vt-field" }, h("span", {}, label), list),
     get: () => list.value,
     set(value) {
+      if (![...list.options].some((option) => option.value === value)) list.append(new Option(value, value));
       list.value = value;
     },
     enable(on) {
@@ -38,7 +39,7 @@ export function select(label, options, onchange) {
   };
 }
 
-/** A slider with its value beside it: { element, get, set }. `text` says the value. */
+/** A slider with its value beside it: { element, get, set, range }. `text` says the value. */
 export function slider(label, { min, max, step, text = String }, oninput) {
   const id = `vt-slider-${++made}`;
   const shown = h("output", { for: id });
@@ -53,9 +54,15 @@ export function slider(label, { min, max, step, text = String }, oninput) {
     oninput(+range.value);
   };
   write();
+  const named = h("label", { for: id }, label);
   return {
-    element: h("div", { class: "vt-slider" }, h("label", { for: id }, label), range, shown),
+    element: h("div", { class: "vt-slider" }, named, range, shown),
     get: () => +range.value,
+    range(to) {
+      Object.assign(range, { min: to.min, max: to.max });
+      named.textContent = to.label;
+      write();
+    },
     set(value) {
       range.value = value;
       write();

@@ -44,8 +44,10 @@ export function plot({ title, label, x, y, ratio, draw }) {
     shown = now;
     const across = axisBottom(scales.x).tickSize(-height).tickPadding(7);
     const up = axisLeft(scales.y).tickSize(-width).tickPadding(7);
-    ticks(across, scales.x, x, Math.max(2, Math.floor(width / 60)));
-    ticks(up, scales.y, y, Math.max(2, Math.floor(height / 45)));
+    if (x.ticks) across.tickValues(x.ticks);
+    else ticks(across, scales.x, x, Math.max(2, Math.floor(width / 60)));
+    if (y.ticks) up.tickValues(y.ticks);
+    else ticks(up, scales.y, y, Math.max(2, Math.floor(height / 45)));
     axes.x.call(across);
     axes.y.call(up);
   }
@@ -91,6 +93,10 @@ export function plot({ title, label, x, y, ratio, draw }) {
       if (domains.x) scales.x.domain(domains.x);
       if (domains.y) scales.y.domain(domains.y);
       if (width > 0) drawAxes();
+    },
+    /** Other names for the axes. */
+    name(labels) {
+      for (const [axis, text] of Object.entries(labels)) names[axis].text(text);
     },
     /** The data coordinates of a pointer event. */
     at(event) {
