@@ -150,7 +150,10 @@ def test_the_numbers_of_mean_field(five, penguins, number):
     assert number("convergence", "conv_kl_to_best") < 1e-10
     _, posterior = penguins
     shrunk = np.sqrt(1 - correlation(posterior) ** 2)
-    told = number("convergence", "conv_penguin_shrinkage"), number("convergence", "conv_penguin_gap")
+    told = (
+        number("convergence", "conv_penguin_shrinkage"),
+        number("convergence", "conv_penguin_gap"),
+    )
     assert told == pytest.approx((100 * shrunk, -np.log(shrunk)), rel=1e-5)
 
 
@@ -392,9 +395,7 @@ def in_units(model, exact, factor, steps, **options):
     units = np.array([1.0, factor])
     start = FULL.from_location_scale(np.zeros(2), np.diag(1 / units))
     with warnings.catch_warnings(action="ignore"):
-        fit = vt.fit(
-            lambda z: model.log_joint(z * units), FULL, steps=steps, init=start, **options
-        )
+        fit = vt.fit(lambda z: model.log_joint(z * units), FULL, steps=steps, init=start, **options)
     back = (fit.distribution(t) for t in range(steps + 1))
     return np.array(
         [vt.Gaussian(q.mean * units, q.cov * np.outer(units, units)).kl(exact) for q in back]
@@ -468,16 +469,28 @@ def test_the_ratios_are_as_in_the_proof(five):
     assert np.ptp(log_ratio - formula) < 1e-9
 
 
-def khat(target, q, draws=20_000):
+def khats(target, q, draws=10_000, seeds=20):
     phi = FULL.from_location_scale(q.mean, np.linalg.cholesky(q.cov))
-    rng = np.random.default_rng(0)
-    return diagnostics.diagnose(target.log_prob, FULL, phi, np.zeros(0), rng, draws)
+    arguments = target.log_prob, FULL, phi, np.zeros(0)
+    rngs = map(np.random.default_rng, range(seeds))
+    return np.array([diagnostics.diagnose(*arguments, rng, draws).khat for rng in rngs])
 
 
-@pytest.mark.parametrize("rho", [0.5, -0.7, 0.854, 0.95])
-def test_khat_comes_close_to_k(rho):
+@pytest.mark.parametrize("rho", [0.3, -0.7, 0.854, 0.95])
+def test_khat_is_uncertain_by_a_tenth_and_on_average_below_k(rho):
     p = vt.Gaussian([1, -2], [[4, rho * 6], [rho * 6, 9]])
-    assert khat(p, best_mean_field(p)).khat == pytest.approx(abs(rho), abs=0.12)
+    found = khats(p, best_mean_field(p))
+    assert abs(rho) - 0.15 < found.mean() < abs(rho) + 0.03
+    assert 0.05 < found.std() < 0.15
+
+
+def test_the_seeds_of_the_text(five, printed):
+    model, exact = five
+    fit = fitted(model, MEAN_FIELD, draws=10, seed=0)
+    found = np.array([fit.diagnose(seed=s).khat for s in range(40)])
+    assert found.mean() < abs(correlation(exact)) - 0.03
+    assert 0 < np.mean(found < 0.7) < 0.3
+    assert f"k-hat {found.mean():.2f} ± {found.std():.2f}" in printed("convergence")
 
 
 def test_the_verdicts(five, penguins, centred):
@@ -493,7 +506,7 @@ def test_the_verdicts(five, penguins, centred):
 def test_a_q_wider_than_the_posterior_has_bounded_ratios(five):
     _, exact = five
     wide = vt.Gaussian(exact.mean, 1.5 * exact.cov)
-    assert khat(exact, wide).khat < 0
+    assert np.all(khats(exact, wide, seeds=5) < 0)
     z = wide.sample(np.random.default_rng(0), 5000)
     ratios = exact.log_prob(z) - wide.log_prob(z)
     assert ratios.max() <= np.log(1.5) + 1e-9
@@ -618,7 +631,7 @@ def test_the_other_direction_covers_and_can_be_repaired(five):
     assert 1 - values.min() == pytest.approx(rho / (1 + rho))
     assert rho / (1 + rho) < 0.5
     q = vt.Gaussian(exact.mean, np.diag(marginals))
-    assert khat(exact, q).khat == pytest.approx(rho / (1 + rho), abs=0.12)
+    assert khats(exact, q).mean() == pytest.approx(rho / (1 + rho), abs=0.05)
 
 
 @pytest.mark.parametrize(("r", "diverges"), [(0.5, False), (0.9, False), (-0.45, True)])

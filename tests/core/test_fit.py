@@ -5,7 +5,7 @@ import warnings
 import autograd.numpy as np
 import numpy as onp
 import pytest
-from scipy import optimize
+from scipy import optimize, special
 
 import vitutor as vt
 from vitutor import diagnostics
@@ -238,6 +238,23 @@ def test_khat_is_the_tail_index_of_the_ratios(sd, k):
     found = diagnostics.diagnose(target.log_prob, family, phi, onp.zeros(0), rng, 100_000)
     assert found.khat < 0 if k < 0 else abs(found.khat - k) < 0.1
     assert found.trusted == (k < 0.7)
+
+
+@pytest.mark.parametrize("k", [0.3, 0.7, 0.9])
+def test_khat_of_ratios_whose_tail_is_a_power_law(k):
+    """r = Φ(-ε)^-k exceeds t with probability t^(-1/k) exactly."""
+    family, phi = vt.MeanField(1), onp.zeros(2)
+
+    def log_joint(z):
+        return family.log_prob(phi, z) - k * special.log_ndtr(-z[:, 0])
+
+    found = [
+        diagnostics.diagnose(
+            log_joint, family, phi, onp.zeros(0), onp.random.default_rng(s), 10_000
+        )
+        for s in range(20)
+    ]
+    assert onp.mean([each.khat for each in found]) == pytest.approx(k, abs=0.06)
 
 
 def test_progress_shows_the_elbo(capsys):
