@@ -102,7 +102,7 @@ def test_the_mean_is_ridge_regression(five):
 
 
 def test_the_numbers_of_the_text(five, penguins, number):
-    model, exact = five
+    _, exact = five
     told = [number("regression", n) for n in ("intercept", "intercept_sd", "slope", "slope_sd")]
     assert told == pytest.approx(np.ravel([exact.mean, exact.sd], order="F"), abs=1e-12)
     assert number("regression", "correlation") == pytest.approx(correlation(exact), abs=1e-12)
