@@ -14,6 +14,8 @@ ALLOWED = {}
 def test_finds_nothing(visit, anything, scheme, viewport):
     page = visit(anything, color_scheme=scheme, viewport=viewport)
     page.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+    page.wait_for_load_state("networkidle")
+    page.evaluate("Promise.allSettled(document.getAnimations().map(each => each.finished))")
     found = {
         (rule["id"], node["target"][0]): node["html"]
         for rule in Axe().run(page).response["violations"]
