@@ -169,7 +169,9 @@ def grade(path, folder, out, seed, bwrap, workers=None):
     """Grade every submission in the folder that has no result yet; return the results by student."""
     assignment = source.read(path)
     parts = source.parts(assignment, seed)
-    code = Path(sandbox.__file__).read_text("utf-8") + sandbox.HERE.joinpath("worker.py").read_text()
+    code = (
+        Path(sandbox.__file__).read_text("utf-8") + sandbox.HERE.joinpath("worker.py").read_text()
+    )
     plan = repr(parts) + code
     for each in ("results", "feedback"):
         (out / each).mkdir(parents=True, exist_ok=True)

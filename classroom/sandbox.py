@@ -109,15 +109,15 @@ def command(bwrap, uid):
     cache = warm()
     seen = {Path(sys.base_prefix), Path(sys.prefix), Path(vitutor.__file__).parent}
     system = {Path(p) for p in ("/usr", "/lib", "/lib64", "/bin")}
-    line = [bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
-    if uid:
+    line = [bwrap, "--die-with-parent", "--new-session", "--clearenv"]
+    line += [f"--unshare-{each}" for each in ("ipc", "pid", "net", "uts", "cgroup-try")]
+    if uid:  # in a user namespace root would stay root outside, so the worker sheds it by itself
         line += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
         line += ["--unshare-user", "--disable-userns", "--uid", "65534", "--gid", "65534"]
-    if uid:  # --unshare-all asks for a user namespace, in which root would stay root outside
-        line[1:2] = [
-            f"--unshare-{each}" for each in ("ipc", "pid", "net", "uts", "cgroup-try")
-        ]
+    parents = {parent for path in {*seen, Path("/grader/x")} for parent in path.parents}
+    for path in sorted(parents - system):  # bubblewrap's own would be closed to others
+        line += ["--perms", "0755", "--dir", str(path)]
     for path in sorted(system | seen):
         line += ["--ro-bind-try", str(path), str(path)]
     line += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
@@ -163,8 +163,15 @@ def run(bwrap, job, notebook, slot=0, seconds=SECONDS):
         stdin.seek(0)
         line = [*command(bwrap, uid), "--seccomp", str(read), "--"]
         process = subprocess.Popen(
-            [*line, sys.executable, "-I", "-X", "pycache_prefix=/grader/pyc",
-             "/grader/worker.py", limits],
+            [
+                *line,
+                sys.executable,
+                "-I",
+                "-X",
+                "pycache_prefix=/grader/pyc",
+                "/grader/worker.py",
+                limits,
+            ],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -139,7 +139,10 @@ def parts(assignment, seed):
 
     for cell in assignment.cells:
         if cell.kind == "hidden-test":
-            exec(compile(cell.text, f"{assignment.name}: hidden test", "exec"), space | {"part": part})
+            exec(
+                compile(cell.text, f"{assignment.name}: hidden test", "exec"),
+                space | {"part": part},
+            )
     if not found:
         raise SourceError(f"{assignment.name} has no part: add a cell tagged hidden-test.")
     return found

@@ -111,9 +111,10 @@ def main():
             faults.append(fault)
             if fault:  # one wrong case costs the part
                 break
-        attempt(limits["seconds"], lambda v=values, f=faults, n=part["part"]: say(
-            part=n, values=v, faults=f
-        ))
+        attempt(
+            limits["seconds"],
+            lambda v=values, f=faults, n=part["part"]: say(part=n, values=v, faults=f),
+        )
     os._exit(0)
 
 
