@@ -133,7 +133,7 @@ def between_marks(text):
     lines, made, at = text.splitlines(), [], 0
     for node, head, _ in source.functions(text):
         body = [x for x in lines[head : node.end_lineno] if not x.strip().startswith(source.STUB)]
-        made += lines[at:head] + ["    ### BEGIN SOLUTION", *body, "    ### END SOLUTION"]
+        made += [*lines[at:head], "    ### BEGIN SOLUTION", *body, "    ### END SOLUTION"]
         at = node.end_lineno
     return "\n".join(made)
 

@@ -70,7 +70,7 @@ def read(path):
 
 
 def functions(text):
-    """Of each top-level function: its node, the lines it ends its head at, and its stub's message."""
+    """Of each top-level function: its node, the last line of its head, its stub's message."""
     lines = text.splitlines()
     for node in ast.parse(text).body:
         if not isinstance(node, ast.FunctionDef):
@@ -97,9 +97,8 @@ def stub(text):
     """A solution cell as a student gets it."""
     lines, kept, at = text.splitlines(), [], 0
     for node, head, message in functions(text):
-        kept += lines[at:head] + [
-            f"    raise NotImplementedError({json.dumps(message, ensure_ascii=False)})"
-        ]
+        text = json.dumps(message, ensure_ascii=False)
+        kept += [*lines[at:head], f"    raise NotImplementedError({text})"]
         at = node.end_lineno
     return "\n".join(kept)
 
