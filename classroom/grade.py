@@ -166,7 +166,7 @@ def table(parts, results):
 
 
 def grade(path, folder, out, seed, bwrap, workers=None):
-    """Grade every submission in the folder that has no result yet; return the results by student."""
+    """Grade every submission that has no result yet; return the results by student."""
     assignment = source.read(path)
     parts = source.parts(assignment, seed)
     code = (

@@ -148,7 +148,7 @@ def command(bwrap, uid):
 
 
 def run(bwrap, job, notebook, slot=0, seconds=SECONDS):
-    """Run the notebook and the job; return what was written, at most OUTPUT bytes, and how it ended.
+    """Run notebook and job; return what was written, at most OUTPUT bytes, and how it ended.
 
     It ended "well", or because of "time", "output" or a "crash". Nothing of it runs on.
     `slot` tells apart those who call at the same time.
