@@ -4,6 +4,7 @@
 assignment by both, on the same notebooks. nbgrader gets an environment of its own, below _build.
 """
 
+import os
 import resource
 import subprocess
 import sys
@@ -57,7 +58,11 @@ def theirs(assignment, parts, folder, students):
 
     def nbgrader(*words):
         said = subprocess.run(
-            [python, "-m", "nbgrader", *words], cwd=course, capture_output=True, text=True
+            [python, "-m", "nbgrader", *words],
+            cwd=course,
+            env=os.environ | {"PATH": f"{place / 'bin'}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
         )
         if said.returncode:
             sys.exit(f"nbgrader {words[0]}: {said.stderr[-2000:]}")

@@ -173,6 +173,7 @@ def run(bwrap, job, notebook, slot=0, seconds=SECONDS):
                 limits,
             ],
             stdin=stdin,
+            env={},  # bubblewrap's own could be read from inside, in /proc/1/environ
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             pass_fds=[read],
