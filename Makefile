@@ -6,7 +6,7 @@ MODULES = widgets/node_modules/.package-lock.json
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--custom-compile-command "make lock" $(LOCKFLAGS) pyproject.toml
 
-.PHONY: help book serve test lint browser widgets lock clean
+.PHONY: help book serve test lint browser sandbox classroom grade widgets lock clean
 .NOTPARALLEL:
 
 help:  ## what each target does
@@ -22,7 +22,7 @@ book: $(READY)  ## execute the chapters and build the site into _build/html
 serve: book  ## build the site and serve it compressed on http://127.0.0.1:8000
 	@$(BIN)/python tools/serve.py _build/html
 
-test: lint book browser $(MODULES)  ## lint, build the book and run every test
+test: lint book browser sandbox $(MODULES)  ## lint, build the book and run every test
 	@$(BIN)/pytest
 
 lint: $(READY)  ## check style and format
@@ -31,6 +31,15 @@ lint: $(READY)  ## check style and format
 
 browser: $(READY)
 	@$(BIN)/python tools/browser.py
+
+sandbox: $(READY)
+	@$(BIN)/python classroom/sandbox.py
+
+classroom: $(READY)  ## make the assignments' notebooks, pages and zips; SEED=file of the secret seed
+	@$(BIN)/python classroom/build.py $(if $(SEED),--seed $(SEED))
+
+grade: $(READY)  ## grade ASSIGNMENT=name SUBMISSIONS=folder SEED=file into folder-graded
+	@$(BIN)/python classroom/grade.py "$(ASSIGNMENT)" "$(SUBMISSIONS)" $(if $(SEED),--seed $(SEED))
 
 widgets: $(MODULES)  ## rebuild the widgets' bundle from widgets/
 	@$(BIN)/python tools/npm.py run --silent build
