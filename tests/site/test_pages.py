@@ -33,11 +33,13 @@ def test_formulas_are_set(visit, name):
 
 
 def test_images_load_and_say_what_they_show(visit, name):
-    page = visit(name)
-    page.evaluate("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
-    page.wait_for_load_state("networkidle")
-    images = page.eval_on_selector_all(
-        "article img", "all => all.map(i => ({src: i.src, alt: i.alt, width: i.naturalWidth}))"
+    images = visit(name).eval_on_selector_all(
+        "article img",
+        """all => Promise.all(all.map(async image => {
+            image.loading = "eager";
+            await image.decode().catch(() => {});
+            return { src: image.src, alt: image.alt, width: image.naturalWidth };
+        }))""",
     )
     for image in images:
         assert image["width"] > 0, image
