@@ -3,7 +3,8 @@
     make book && .venv/bin/python benchmarks/lighthouse.py [RUNS]
 
 Each page is served compressed by tools/serve.py and judged RUNS times (3 unless told), on the
-desktop and the mobile profile; medians count. Writes benchmarks/results/lighthouse.md.
+desktop and the mobile profile, 20 seconds each; medians count.
+Writes benchmarks/results/lighthouse.md.
 """
 
 import json
@@ -25,16 +26,17 @@ VERSION = "13.5.0"
 FOLDER = ROOT / "_build" / "lighthouse"
 PROFILES = {"desktop": ["--preset=desktop"], "mobile": []}
 CATEGORIES = "performance", "accessibility", "best-practices", "seo"
+COLUMNS = [f"{profile} {category[0].upper()}" for profile in PROFILES for category in CATEGORIES]
 HEAD = f"""# Lighthouse
 
-`python benchmarks/lighthouse.py`: Lighthouse {VERSION}, pages served compressed, scores out of
-100, medians of {{runs}} runs. P, A, B, S: performance, accessibility, best practices, search
+`python benchmarks/lighthouse.py {{runs}}`: Lighthouse {VERSION}, pages served compressed, scores
+out of 100, medians of {{runs}}. P, A, B, S: performance, accessibility, best practices, search
 engines. The first row is a page of a default Jupyter Book 1 with one formula and one slider; its
 CDNs' files come from npm and are served alike. *ratio* is the mobile performance over the default
 page's.
 
-| page | {" | ".join(f"{p} {c[0].upper()}" for p in PROFILES for c in CATEGORIES)} | ratio |
-| --- | {"---: | " * (len(PROFILES) * len(CATEGORIES))}---: |
+| page | {" | ".join(COLUMNS)} | ratio |
+| --- | {"---: | " * len(COLUMNS)}---: |
 """
 
 

@@ -7,7 +7,9 @@ that they need; the fonts hold the letters in use. No script, nothing that moves
 import html
 import json
 import re
+from base64 import b64encode
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 
 from fontTools import subset
@@ -16,6 +18,7 @@ from sphinx.ext.mathjax import html_visit_displaymath, html_visit_math
 from sphinx.util import logging
 
 MATHJAX = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
+WOFF = MATHJAX / "output" / "chtml" / "fonts" / "woff-v2"
 FONTS = Path("_static", "formulas")
 SCRIPT = Path(__file__).with_suffix(".cjs")
 PLACE = re.compile(r'<(span|div) class="math notranslate.*?</\1>', re.DOTALL)
@@ -23,7 +26,8 @@ FORMULA = re.compile(r"\\\((.*?)\\\)|\\\[(.*?)\\\]", re.DOTALL)
 WRONG = re.compile(r"<mjx-merror.*?</mjx-merror>|<mjx-mtext[^>]*red.*?</mjx-mtext>", re.DOTALL)
 CONTENT = re.compile(r'content: "((?:[^"\\]|\\.)*)"')
 LETTER = re.compile(r"\\([0-9A-Fa-f]+) ?")
-NO_HEIGHT = "\ueffc"  # the one letter of the font that keeps lines low
+# The font that keeps lines low has one letter, and stands in the page so that no line moves.
+LOW, LOW_LETTER = "MathJax_Zero", "\ueffc"
 # A formula's x-height is the text's.
 STYLE = "mjx-container { font-size: calc(1ex / 0.442); }"
 
@@ -78,7 +82,10 @@ def put(file, text, sources, done):
     formulas = iter(done["formulas"])
     text = PLACE.sub(lambda place: FORMULA.sub(lambda _: next(formulas), place[0]), text)
     fonts = re.search('data-content_root="([^"]*)"', text)[1] + FONTS.as_posix()
-    style = done["style"].replace("FONTS", fonts).replace('.woff") format("woff")', '.woff2")')
+    low = b64encode(cut(WOFF / f"{LOW}.woff", LOW_LETTER)).decode()
+    style = done["style"].replace(f"FONTS/{LOW}.woff", f"data:font/woff2;base64,{low}")
+    style = style.replace("FONTS", fonts).replace('.woff") format("woff")', '.woff2")')
+    style = style.replace('") format("woff")', '")')
     return text.replace("</head>", f"<style>{STYLE}{style}</style>\n</head>", 1)
 
 
@@ -89,12 +96,21 @@ def write_fonts(out):
         for page in out.rglob("*.html")
         for content in CONTENT.findall(page.read_text("utf-8"))
     ]
-    letters = NO_HEIGHT + "".join(LETTER.sub(lambda code: chr(int(code[1], 16)), c) for c in styles)
-    options = subset.Options(flavor="woff2", layout_features=[], notdef_outline=False)
+    letters = " " + "".join(LETTER.sub(lambda code: chr(int(code[1], 16)), c) for c in styles)
     (out / FONTS).mkdir(parents=True, exist_ok=True)
-    for source in (MATHJAX / "output" / "chtml" / "fonts" / "woff-v2").glob("*.woff"):
-        font = subset.load_font(str(source), options)
-        subsetter = subset.Subsetter(options)
-        subsetter.populate(text=letters)
-        subsetter.subset(font)
-        subset.save_font(font, str(out / FONTS / f"{source.stem}.woff2"), options)
+    for source in WOFF.glob("*.woff"):
+        if source.stem != LOW:
+            (out / FONTS / f"{source.stem}.woff2").write_bytes(cut(source, letters))
+
+
+def cut(font, letters):
+    """The WOFF2 of a font with these letters only."""
+    options = subset.Options(flavor="woff2", layout_features=[], notdef_outline=False)
+    options.drop_tables += ["FFTM"]
+    font = subset.load_font(str(font), options)
+    subsetter = subset.Subsetter(options)
+    subsetter.populate(text=letters)
+    subsetter.subset(font)
+    file = BytesIO()
+    subset.save_font(font, file, options)
+    return file.getvalue()

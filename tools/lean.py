@@ -2,7 +2,8 @@
 
 The theme ships 1.5 MB of icon script and 1 MB of icon fonts, of which the fonts alone draw the same
 icons; here they keep the glyphs in use. Style sheets lose the rules whose classes no page and no
-script names, a search index is loaded where one searches, and pictures when they come near.
+script names, a search index is loaded where one searches, and pictures when they come near. Scripts
+wait for the page.
 """
 
 import re
@@ -19,6 +20,9 @@ ICONS = Path("vendor", "fontawesome", "webfonts")
 UNUSED = "scripts/*.map", "scripts/fontawesome*", f"{ICONS}/*.ttf"
 ICON_SCRIPT = re.compile(r"<script[^>]*scripts/fontawesome\.js[^>]*></script>\s*")
 SEARCH = re.compile(r"<script[^>]*(?:searchtools|language_data|searchindex)\.js[^>]*></script>\s*")
+# All but the options, which scripts in the page set.
+SCRIPT = re.compile(r'<script (?!defer)((?:[^>]* )?src="(?![^"]*/documentation_options)[^>]*>)')
+MAP = re.compile(r"\n?(//# sourceMappingURL=.*|/\*# sourceMappingURL=.*?\*/)\s*$")
 IMAGE = re.compile(r'<img ([^>]*src="([^"]*_images/[^"]*)"[^>]*?)\s*/?>')
 PIXELS = {"pt": 4 / 3, "px": 1, "": 1}
 
@@ -38,6 +42,8 @@ def make_lean(app, exception):
             file.unlink()
     for page in out.rglob("*.html"):
         rewrite(page, lambda text, page=page: lean_page(page, text))
+    for script in static.glob("scripts/*.js"):
+        rewrite(script, lambda text: MAP.sub("", text))
     words = words_in([*out.rglob("*.html"), *static.rglob("*.js")])
     for sheet in static.rglob("*.css"):
         rewrite(sheet, lambda text: lean_sheet(text, words))
@@ -54,7 +60,7 @@ def rewrite(file, change):
 def lean_page(page, text):
     text = ICON_SCRIPT.sub("", text)
     if page.name != "search.html":
-        text = SEARCH.sub("", text)
+        text = SCRIPT.sub(r"<script defer \1", SEARCH.sub("", text))
     return IMAGE.sub(lambda tag: sized(page, *tag.groups()), text)
 
 
