@@ -1,9 +1,9 @@
 """Sphinx extension: a page carries what it shows, and not the rest of the theme.
 
 The theme ships 1.5 MB of icon script and 1 MB of icon fonts, of which the fonts alone draw the same
-icons; here they keep the glyphs in use. Style sheets lose the rules whose classes no page and no
-script names, a search index is loaded where one searches, and pictures when they come near. Scripts
-wait for the page.
+icons; here they keep the glyphs in use. The style sheets become one, without the rules whose
+classes no page and no script names. A search index is loaded where one searches, a picture when it
+comes near, and scripts wait for the page.
 """
 
 import re
@@ -19,6 +19,10 @@ THEME = Path(pydata_sphinx_theme.__file__).parent / "theme" / "pydata_sphinx_the
 ICONS = Path("vendor", "fontawesome", "webfonts")
 UNUSED = "scripts/*.map", "scripts/fontawesome*", f"{ICONS}/*.ttf"
 ICON_SCRIPT = re.compile(r"<script[^>]*scripts/fontawesome\.js[^>]*></script>\s*")
+SHEET = "book.css"
+LINK = re.compile(
+    r'<link (?=[^>]*rel="stylesheet")[^>]*href="([^"]*_static/)(?!book\.css)([^"?]+)[^>]*>\s*'
+)
 SEARCH = re.compile(r"<script[^>]*(?:searchtools|language_data|searchindex)\.js[^>]*></script>\s*")
 # All but the options, which scripts in the page set.
 SCRIPT = re.compile(r'<script (?!defer)((?:[^>]* )?src="(?![^"]*/documentation_options)[^>]*>)')
@@ -40,13 +44,15 @@ def make_lean(app, exception):
     for pattern in UNUSED:
         for file in static.glob(pattern):
             file.unlink()
+    sheets = {}
     for page in out.rglob("*.html"):
-        rewrite(page, lambda text, page=page: lean_page(page, text))
+        rewrite(page, lambda text, page=page: lean_page(page, text, sheets))
     for script in static.glob("scripts/*.js"):
         rewrite(script, lambda text: MAP.sub("", text))
-    words = words_in([*out.rglob("*.html"), *static.rglob("*.js")])
-    for sheet in static.rglob("*.css"):
-        rewrite(sheet, lambda text: lean_sheet(text, words))
+    if sheets:
+        words = words_in([*out.rglob("*.html"), *static.rglob("*.js")])
+        text = "".join(read_sheet(static / name) for name in sheets)
+        (static / SHEET).write_text(lean_sheet(text, words), encoding="utf-8")
     shrink_icons(static)
 
 
@@ -57,8 +63,13 @@ def rewrite(file, change):
         file.write_text(after, encoding="utf-8")
 
 
-def lean_page(page, text):
+def lean_page(page, text, sheets):
+    """The page's text; the sheets that it had are added to those of the others."""
     text = ICON_SCRIPT.sub("", text)
+    if links := list(LINK.finditer(text)):
+        sheets |= dict.fromkeys(link[2] for link in links)
+        one = f'<link rel="stylesheet" href="{links[0][1]}{SHEET}">\n'
+        text = LINK.sub("", text.replace(links[0][0], one))
     if page.name != "search.html":
         text = SCRIPT.sub(r"<script defer \1", SEARCH.sub("", text))
     return IMAGE.sub(lambda tag: sized(page, *tag.groups()), text)
@@ -81,13 +92,21 @@ def size(picture):
     return [float(length[1]) * PIXELS[length[2]] for length in lengths]
 
 
+def read_sheet(file):
+    """A style sheet with those that it imports, as if it stood beside SHEET."""
+    text = file.read_text(encoding="utf-8")
+    text = re.sub('@import "(.*?)";', lambda name: read_sheet(file.parent / name[1]), text)
+    return text.replace("url(../", "url(") + "\n"
+
+
 def words_in(files):
     return {w for f in files for w in re.findall(r"[\w-]+", f.read_text(encoding="utf-8"))}
 
 
 def lean_sheet(text, words):
     """The sheet without rules that no element can meet: one of their classes has no such word."""
-    return tinycss2.serialize(prune(tinycss2.parse_stylesheet(text, True, True), words))
+    rules = tinycss2.parse_stylesheet(text, skip_whitespace=True)
+    return tinycss2.serialize(prune(rules, words))
 
 
 def prune(rules, words):
@@ -102,6 +121,8 @@ def prune(rules, words):
             rule.content = prune(tinycss2.parse_rule_list(rule.content, True, True), words)
             if not rule.content:
                 continue
+        elif rule.type == "comment" and not rule.value.startswith("!"):  # ! marks a licence
+            continue
         kept.append(rule)
     return kept
 
@@ -112,9 +133,9 @@ def classes(selector):
 
 
 def shrink_icons(static):
-    sheets = [file.read_text(encoding="utf-8") for file in static.rglob("*.css")]
-    glyphs = {ord(c) for sheet in sheets for c in sheet if 0xE000 <= ord(c) <= 0xF8FF}
-    glyphs |= {int(code, 16) for s in sheets for code in re.findall(r"\\([ef][0-9a-f]{3})\b", s)}
+    sheet = (static / SHEET).read_text(encoding="utf-8")
+    glyphs = {ord(letter) for letter in sheet if 0xE000 <= ord(letter) <= 0xF8FF}
+    glyphs |= {int(code, 16) for code in re.findall(r"\\([ef][0-9a-f]{3})\b", sheet)}
     options = subset.Options(flavor="woff2", layout_features=[], notdef_outline=False)
     for source in (THEME / ICONS).glob("*.woff2"):
         font = subset.load_font(str(source), options)

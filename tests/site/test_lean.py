@@ -35,7 +35,7 @@ def test_every_icon_has_a_glyph(visit, glyphs, anything):
 def test_icons_that_scripts_add_have_a_rule(html):
     static = html / "_static"
     scripts = "".join(file.read_text("utf-8") for file in static.rglob("scripts/*.js"))
-    sheet = (static / "styles" / "pydata-sphinx-theme.css").read_text("utf-8")
+    sheet = (static / "book.css").read_text("utf-8")
     names = set(re.findall(r"\bfa-[a-z][a-z-]+", scripts)) - {"fa-solid", "fa-brands", "fa-regular"}
     assert names
     assert {name for name in names if f".{name}" not in sheet} == set()
