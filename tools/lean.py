@@ -21,7 +21,7 @@ UNUSED = "scripts/*.map", "scripts/fontawesome*", f"{ICONS}/*.ttf"
 ICON_SCRIPT = re.compile(r"<script[^>]*scripts/fontawesome\.js[^>]*></script>\s*")
 SHEET = "book.css"
 LINK = re.compile(
-    r'<link (?=[^>]*rel="stylesheet")[^>]*href="([^"]*_static/)(?!book\.css)([^"?]+)[^>]*>\s*'
+    r"""<link (?=[^>]*rel="stylesheet")[^>]*href="([^"']*_static/)(?!book\.css)([^"'?]+)[^>]*>\s*"""
 )
 SEARCH = re.compile(r"<script[^>]*(?:searchtools|language_data|searchindex)\.js[^>]*></script>\s*")
 # All but the options, which scripts in the page set.
