@@ -91,6 +91,7 @@ def notebook(chromium, site, binder):
 def run_all(page):
     """Run every cell; the cells as they are then."""
     cells = "jupyterapp.shell.currentWidget.content.model.sharedModel.toJSON().cells"
+    page.wait_for_function(f"{cells}.length > 1")
     page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
     page.wait_for_function(f"{cells}.every(c => c.cell_type !== 'code' || c.execution_count)")
     return page.evaluate(cells)
