@@ -359,7 +359,7 @@ def test_eq_recursion(five, rate):
             assert vt.Gaussian(new_mu, np.linalg.inv(new_P)).kl(exact) < 1e-12
 
 
-def test_at_rate_one_half_the_divergence_falls_to_a_quarter(five):
+def test_at_rate_one_half_the_divergence_falls_to_a_quarter(five, printed):
     model, exact = five
     slope_of, rng = elementwise_grad(model.log_joint), np.random.default_rng(0)
     mu, P, course = np.zeros(2), np.eye(2), []
@@ -368,6 +368,9 @@ def test_at_rate_one_half_the_divergence_falls_to_a_quarter(five):
         course.append(vt.Gaussian(mu, np.linalg.inv(P)).kl(exact))
     assert course[0] > 0.1
     assert course[-1] / course[-2] == pytest.approx(0.25, abs=0.01)
+    assert course[11] / course[10] == pytest.approx(0.25, abs=0.01)
+    for t in (11, 12):
+        assert re.search(rf" {t}  .*  {course[t - 1]:.2e}\n", printed("convergence"))
 
 
 def test_thm_units():
@@ -454,6 +457,18 @@ def test_eq_khat(smallest):
     tail = np.log(2) + stats.norm.logsf(np.sqrt(2 * log_t / (1 - smallest)))
     slope = (tail[1] - tail[0]) / (log_t[1] - log_t[0])
     assert -1 / slope == pytest.approx(1 - smallest, rel=1e-3)
+
+
+@pytest.mark.parametrize(("k", "finite"), [(0.4, True), (0.6, False)])
+def test_the_mean_of_the_ratios_is_finite_and_their_variance_only_below_one_half(k, finite):
+    eps = np.array([np.linspace(-reach, reach, 200_001) for reach in (8, 16, 32)])
+    step = eps[:, 1] - eps[:, 0]
+    mean, square = (
+        step * np.exp(power * k * eps**2 / 2 - eps**2 / 2).sum(axis=1) / np.sqrt(2 * np.pi)
+        for power in (1, 2)
+    )
+    assert mean[2] == pytest.approx(1 / np.sqrt(1 - k), rel=1e-6)
+    assert (square[2] < 1.01 * square[1]) == finite
 
 
 def test_the_ratios_are_as_in_the_proof(five):
@@ -637,6 +652,11 @@ def test_the_other_direction_covers_and_can_be_repaired(five):
 @pytest.mark.parametrize(("r", "diverges"), [(0.5, False), (0.9, False), (-0.45, True)])
 def test_natural_steps_of_a_mean_field_mean_can_diverge(r, diverges):
     precision = np.linalg.inv((1 - r) * np.eye(3) + r * np.ones((3, 3)))
+    values = np.linalg.eigvals(precision / np.diag(precision)[:, None]).real
+    formula = np.array([1 - r, 1 + 2 * r, 1 + 2 * r]) / (1 + r)
+    np.testing.assert_allclose(np.sort(values), np.sort(formula), rtol=1e-9)
+    assert (values.max() > 2) == (r < -1 / 3)
+    assert (values.max() > 2) == diverges
     error, P = np.array([1.0, 0.3, -0.5]), np.diag(np.diag(precision))
     for _ in range(300):
         error = error - np.linalg.solve(P, precision @ error)
@@ -658,12 +678,17 @@ def test_a_round_walk_does_not_see_the_penguins(penguins):
     short, long = np.sqrt(np.linalg.eigvalsh(exact.cov))
     assert long / short > 1000
     start = np.tile(exact.mean, (20, 1))
-    share = {}
+    share, moved = {}, {}
     for name, root in (
-        ("round", 2 * short * np.eye(2)),
+        *((k, k * short * np.eye(2)) for k in (1, 30, 100, 1000, 30_000)),
         ("fit", 2.38 / np.sqrt(2) * np.linalg.cholesky(exact.cov)),
     ):
-        walk = metropolis(model.log_joint, start, root, 5000, np.random.default_rng(0))
+        walk = metropolis(model.log_joint, start, root, 10_000, np.random.default_rng(0))
         share[name] = walk.std(axis=0).mean(axis=0) / exact.sd
-    assert np.all(share["round"] < 0.15)
+        moved[name] = np.any(walk[1:] != walk[:-1], axis=2).mean()
+    assert share[1][0] < share[30][0] < share[100][0] < share[1000][0] < 0.5
+    assert share[30_000][0] < 0.1
+    assert 0.5 < moved[1] < 0.9
+    assert 30 * moved[30] == pytest.approx(100 * moved[100], rel=0.1)
+    assert 1 / 2000 < moved[1000] < 1 / 500
     np.testing.assert_allclose(share["fit"], 1, atol=0.05)

@@ -121,6 +121,10 @@ def test_the_ascent_finds_the_most_evidence(best, ascent, number, printed):
         100 * abs(np.exp(ascent.theta[0] - best) - 1), rel=1e-3
     )
     assert "most evidence: sigma = 0.5559" in printed("learning")
+    alone = vt.fit(model(best).log_joint, vt.FullRank(D), draws=100)
+    off = np.abs(alone.q.sd / model(best).posterior().sd - 1).max()
+    assert off < 1e-5
+    assert number("learning", "learn_alone") < 1e-5
 
 
 def test_it_is_smaller_than_the_truth_by_less_than_a_nat(best, number):
@@ -507,6 +511,17 @@ def test_what_the_intervals_hold(number):
     assert narrow < held < full < 95
     assert full - held == pytest.approx((95 - held) / 2, abs=1)
     assert full - narrow > 2 * (95 - held)
+
+
+def test_eq_limit(number):
+    u = X[:, 1]
+    tilt = -u.mean() / np.sqrt(np.mean(u**2))
+    limit = 200 * stats.norm.cdf(1.96 * np.sqrt(1 - tilt**2)) - 100
+    assert number("learning", "learn_limit") == pytest.approx(limit, abs=1e-9)
+    rng = np.random.default_rng(0)
+    rows = np.tile(X, (2000, 1))
+    narrow = coverage(rows, rows @ [-1, 1] + rng.normal(size=len(rows)))[2]
+    assert 100 * narrow == pytest.approx(limit, abs=0.1)
 
 
 def test_the_first_two_errors_fade_with_n_and_the_last_does_not():
