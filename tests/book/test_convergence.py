@@ -1,5 +1,6 @@
 """Every claim of the chapter on fits, derived again: in closed form where there is one."""
 
+import inspect
 import re
 import warnings
 from pathlib import Path
@@ -12,7 +13,7 @@ from scipy.linalg import solve_discrete_lyapunov
 from scipy.optimize import minimize
 
 import vitutor as vt
-from vitutor import diagnostics
+from vitutor import diagnostics, natural
 
 PAGE = Path(__file__).parents[2] / "book" / "convergence.md"
 FULL, MEAN_FIELD = vt.FullRank(dim=2), vt.MeanField(dim=2)
@@ -157,6 +158,23 @@ def test_the_numbers_of_mean_field(five, penguins, number):
     assert told == pytest.approx((100 * shrunk, -np.log(shrunk)), rel=1e-5)
 
 
+def test_what_is_printed_of_mean_field(five, penguins, told):
+    model, exact = five
+    best, rho = best_mean_field(exact), correlation(exact)
+    assert told("convergence", "sd by formula:")[0] == round(np.sqrt(1 - rho**2), 4)
+    for label in ("best to posterior:", "-log(1 - rho²) / 2:"):
+        assert told("convergence", label) == [round(best.kl(exact), 6)]
+    assert told("convergence", "fitted to best:")[0] < 1e-10
+    for label, u in (("0.00 ", 0), ("2.12 ", model.X[:, 1].mean()), ("8.00 ", 8)):
+        sds = [model.predict(q, np.array([[1.0, u]])).sd[0] for q in (exact, best)]
+        assert told("convergence", label) == pytest.approx(sds, abs=6e-4)
+    _, posterior = penguins
+    shrunk = np.sqrt(1 - correlation(posterior) ** 2)
+    assert told("convergence", "by formula:") == [round(shrunk, 5)]
+    assert told("convergence", "full rank, nats:")[0] < 1e-11
+    assert told("convergence", "mean-field, nats:")[0] < 1e-10
+
+
 def test_the_mean_field_variance_is_the_conditional_one(five):
     _, exact = five
     (a, c), (_, b) = exact.cov
@@ -271,12 +289,17 @@ def test_a_larger_rate_is_faster_and_hovers_higher(five):
     assert hover[0] > 2 * hover[1] > 4 * hover[2]
 
 
-def test_sticking_the_landing_has_no_floor(five):
+def test_sticking_the_landing_has_no_floor(five, told):
     model, exact = five
     fit = adam(model, 0.1, 1000, estimator=vt.sticking_the_landing, family=FULL)
     assert 1e-4 < fit.distribution(100).kl(exact) < 1e-2
     assert fit.distribution(300).kl(exact) < 1e-11
     assert fit.distribution(1000).kl(exact) < 1e-20
+    assert told("convergence", "100  ")[0] == pytest.approx(
+        fit.distribution(100).kl(exact), rel=0.5
+    )
+    assert told("convergence", "300  ")[0] < 1e-11
+    assert told("convergence", "1000  ")[0] < 1e-20
     hovering = adam(model, 0.1, 1000, family=FULL)
     assert np.mean([hovering.distribution(t).kl(exact) for t in range(800, 1001, 5)]) > 0.01
 
@@ -422,6 +445,21 @@ def test_units_stop_mattering(five, number):
     assert number("convergence", "conv_units_natural") < 1e-6
 
 
+def test_what_the_text_says_of_the_core(five):
+    assert natural.RATE(0) == 0.5
+    assert 0.2 < natural.RATE(100) < 0.5
+    parameters = inspect.signature(vt.Fit.diagnose).parameters
+    assert parameters["draws"].default == 10_000
+    eps = natural.paired_noise(np.random.default_rng(0), 10, 2)
+    np.testing.assert_array_equal(eps[:5], -eps[5:])
+    moment = eps.T @ eps
+    np.testing.assert_allclose(moment, moment[0, 0] * np.eye(2), atol=1e-12)
+    model, exact = five
+    for steps in (2, 3, 4, 6):
+        fit = fitted(model, FULL, steps=steps)
+        assert fit.converged == (fit.q.kl(exact) < 1e-3)
+
+
 def test_three_steps_are_called_too_few(penguins):
     model, _ = penguins
     with pytest.warns(vt.NotConvergedWarning, match="3 steps"):
@@ -442,11 +480,13 @@ def test_eq_newton(five, family):
         assert top - model.elbo(q) == pytest.approx(gain, rel=0.02)
 
 
-def test_the_shortfall_is_rough_far_away_and_accurate_near_the_top(five):
+def test_the_shortfall_is_rough_far_away_and_accurate_near_the_top(five, printed):
     model, exact = five
     for steps in (1, 2, 3, 4, 6, 10):
         fit = fitted(model, FULL, steps=steps)
         ratio = fit.shortfall.nats / fit.q.kl(exact)
+        row = f"{steps:5d}   {fit.shortfall.nats:9.1e}   {fit.q.kl(exact):8.1e}"
+        assert row in printed("convergence")
         assert 0.7 < ratio < (3 if steps < 4 else 1.4)
 
 
@@ -508,7 +548,11 @@ def test_the_seeds_of_the_text(five, printed):
     assert f"k-hat {found.mean():.2f} ± {found.std():.2f}" in printed("convergence")
 
 
-def test_the_verdicts(five, penguins, centred):
+def test_the_verdicts(five, penguins, centred, told):
+    for label, case in (("five points k =", five), ("penguins    k =", penguins)):
+        k, khat = told("convergence", label)
+        assert k == round(abs(correlation(case[1])), 3)
+        assert khat > 0.7
     for model, exact in (five, penguins):
         assert fitted(model, FULL).diagnose().khat == -np.inf
         fit = fitted(model, MEAN_FIELD)
@@ -553,8 +597,10 @@ def errors(exact, chain, n):
     return np.array([np.sqrt(np.mean(each**2)) for each in off])
 
 
-def test_the_sampler_samples_the_posterior(five, chains):
+def test_the_sampler_samples_the_posterior(five, chains, told):
     _, exact = five
+    for name in ("shaped", "round"):
+        assert max(told("convergence", f"{name}: mean off")) < 0.03
     for chain in chains.values():
         pool = chain.reshape(-1, 2)
         np.testing.assert_allclose((pool.mean(axis=0) - exact.mean) / exact.sd, 0, atol=0.03)
@@ -632,7 +678,7 @@ def test_more_neighbours_make_it_narrower_down_to_what_is_not_shared():
     assert np.sqrt(0.1) < widths[-1] < np.sqrt(0.1) + 0.002
 
 
-def test_the_other_direction_covers_and_can_be_repaired(five):
+def test_the_other_direction_covers_and_can_be_repaired(five, told):
     _, exact = five
     marginals = np.diag(exact.cov)
 
@@ -645,6 +691,8 @@ def test_the_other_direction_covers_and_can_be_repaired(five):
     values = np.linalg.eigvals(np.diag(marginals) @ precision_of(exact))
     assert 1 - values.min() == pytest.approx(rho / (1 + rho))
     assert rho / (1 + rho) < 0.5
+    assert told("convergence", "in theory k") == [round(rho / (1 + rho), 2)]
+    assert told("convergence", "k-hat   ")[0] < 0.7
     q = vt.Gaussian(exact.mean, np.diag(marginals))
     assert khats(exact, q).mean() == pytest.approx(rho / (1 + rho), abs=0.05)
 

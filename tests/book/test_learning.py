@@ -191,13 +191,17 @@ def test_gamma_counts_what_the_data_determine():
     assert 0.8 < gamma(1, between) < 1.2
 
 
-def test_eq_fixed(best, printed):
+def test_eq_fixed(best, printed, told):
     residual = Y - X @ model(best).posterior().mean
     sigma = np.sqrt(residual @ residual / (N - gamma(np.exp(best))))
     assert sigma == pytest.approx(np.exp(best), rel=1e-6)
     least = np.linalg.lstsq(X, Y, rcond=None)[1][0]
     assert np.exp(best) == pytest.approx(np.sqrt(least / (N - D)), rel=1e-3)
     assert np.sqrt(least / N) < 0.8 * np.exp(best)
+    assert told("learning", "gamma  ") == [round(gamma(np.exp(best)), 4)]
+    for label in ("right side of the rule", "most evidence  "):
+        assert told("learning", label) == pytest.approx([np.exp(best)], abs=1e-6)
+    assert told("learning", "residual / (N - D)") == [round(np.sqrt(least / (N - D)), 6)]
     assert f"residual / N            {np.sqrt(least / N):.6f}" in printed("learning")
 
 
@@ -221,7 +225,15 @@ def test_eq_em(best):
     assert np.exp(highest) == pytest.approx(course[4], rel=1e-6)
 
 
-def test_the_rate_of_em(best):
+def test_the_rate_of_em(best, told):
+    for t in (0, 1, 2, 5, 10, 20):
+        sigma, off = told("learning", f"{t}  sigma")
+        assert sigma == round(em(20)[t], 6)
+        assert off == pytest.approx(abs(em(20)[t] / np.exp(best) - 1), rel=0.5, abs=1e-8)
+    assert told("learning", "gamma / N:") == [round(gamma(np.exp(best)) / N, 3)]
+    assert told("learning", "factor a turn:") == pytest.approx(
+        told("learning", "gamma / N:"), abs=0.005
+    )
     error = np.abs(em(20) ** 2 - np.exp(2 * best))
     share = gamma(np.exp(best)) / N
     assert error[11] / error[10] == pytest.approx(share, abs=0.005)
@@ -291,7 +303,11 @@ def tops():
     }
 
 
-def test_the_mean_field_ascent_ends_at_more_noise_and_a_narrower_prior(best, tops, number):
+def test_the_mean_field_ascent_ends_at_more_noise_and_a_narrower_prior(best, tops, number, told):
+    for name, ascent in (("evidence", "full rank"), ("mean-field", "mean-field")):
+        exactly = told("learning", f"{name}, exactly")
+        assert exactly == pytest.approx(tops[name], abs=1e-4)
+        assert told("learning", f"{ascent}, ascent") == pytest.approx(exactly, rel=0.01)
     (sigma, tau), (wider, narrower) = tops["evidence"], tops["mean-field"]
     assert wider > sigma
     assert narrower < tau
@@ -447,6 +463,8 @@ def exact_sds():
 
 def test_the_best_normal_is_narrower_everywhere(printed):
     full, narrow, exact = best_normal(False), best_normal(True), exact_sds()
+    row = f"in theory    {full.sd[0]:8.4f} {full.sd[1]:6.4f} {full.sd[2]:9.4f}"
+    assert row in printed("learning")
     assert np.all(full.sd < 0.9 * exact)
     assert np.all(narrow.sd[:2] < 0.6 * full.sd[:2])
     assert narrow.sd[2] == full.sd[2]
@@ -504,8 +522,10 @@ def coverage(rows, heights):
     )
 
 
-def test_what_the_intervals_hold(number):
+def test_what_the_intervals_hold(number, told):
     held, full, narrow = 100 * coverage(X, Y)
+    for label, share in (("sigma held", held), ("full rank ", full), ("mean-field", narrow)):
+        assert told("learning", f"{label} holds") == pytest.approx([share], abs=0.5)
     told = [number("learning", f"learn_{name}") for name in ("held", "full", "narrow")]
     assert told == pytest.approx([held, full, narrow], abs=0.5)
     assert narrow < held < full < 95
@@ -591,7 +611,7 @@ def test_the_priors_m_step(tops, which):
     np.testing.assert_allclose([sigma, tau], tops[which], rtol=1e-4)
 
 
-def test_a_prior_that_is_tied_to_the_noise(best):
+def test_a_prior_that_is_tied_to_the_noise(best, told):
     cov = np.eye(N) + V * X @ X.T
     sigma = np.exp(
         top_of(lambda t: stats.multivariate_normal(np.zeros(N), np.exp(2 * t) * cov).logpdf(Y))
@@ -599,20 +619,22 @@ def test_a_prior_that_is_tied_to_the_noise(best):
     assert sigma == pytest.approx(np.sqrt(Y @ np.linalg.solve(cov, Y) / N), rel=1e-6)
     least = np.linalg.lstsq(X, Y, rcond=None)[1][0]
     assert sigma == pytest.approx(np.sqrt(least / N), rel=0.01)
+    assert told("learning", "tied:") == pytest.approx([sigma], abs=1e-4)
     assert sigma < 0.8 * np.exp(best)
 
 
-def test_without_the_jacobian_it_is_another_prior():
+def test_without_the_jacobian_it_is_another_prior(printed):
     with warnings.catch_warnings(action="ignore"):
         fit = vt.fit(lambda z: log_joint_latent(z) - 2 * z[:, 2], vt.FullRank(3), draws=100)
     other = best_normal(False, ALPHA + 1)
     np.testing.assert_allclose(fit.q.mean, other.mean, atol=0.02)
     np.testing.assert_allclose(fit.q.sd, other.sd, rtol=0.02)
     assert other.mean[2] < best_normal(False).mean[2] - 0.1
+    assert f"{other.mean[2]:.3f} in theory" in printed("learning")
 
 
 @pytest.mark.parametrize("tau", [10, 0.3])
-def test_penguins_and_their_noise(tau):
+def test_penguins_and_their_noise(tau, told):
     with pytest.warns(vt.MissingDataWarning):
         flippers, mass = vt.load_penguins()
 
@@ -624,5 +646,6 @@ def test_penguins_and_their_noise(tau):
 
     evidence, mean_field = np.exp(top_of(lambda t: at(t).log_evidence())), np.exp(top_of(bound))
     assert (evidence == pytest.approx(0.4, abs=0.01)) == (tau == 10)
+    assert told("learning", f"tau {float(tau)}: evidence") == [round(evidence, 5)]
     assert 0 < mean_field / evidence - 1 < (1e-5 if tau == 10 else D / (2 * len(mass)))
     assert at(np.log(evidence)).log_evidence() - bound(np.log(evidence)) > 2

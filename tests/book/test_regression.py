@@ -113,6 +113,29 @@ def test_the_numbers_of_the_text(five, penguins, number):
     assert number("regression", "sd_ratio") == pytest.approx(ratio, rel=1e-9)
 
 
+def test_what_is_printed(five, penguins, told, printed):
+    model, exact = five
+    for label in ("in the mean:", "in the covariance:", "mean ", "cov ", "log p(x) "):
+        assert told("regression", label)[0] < 1e-12
+    assert told("regression", "exact:") == [round(correlation(exact), 4)]
+    u = model.X[:, 1]
+    tilt = -u.mean() / np.sqrt(np.mean(u**2))
+    assert told("regression", "from u alone:") == [round(tilt, 4)]
+    for prior_sd in (1, 10, 100):
+        wide = like(model, prior_sd=prior_sd)
+        mean = wide.posterior().mean
+        fit = stats.norm(model.X @ mean, 1).logpdf(model.y).sum()
+        row = [*mean, fit, fit - wide.log_evidence(), wide.log_evidence()]
+        assert told("regression", f"{prior_sd} ") == pytest.approx(row, abs=0.006)
+    for label in ("the core:", "density of y:", "an absurd z:"):
+        assert told("regression", label) == pytest.approx([model.log_evidence()], abs=1e-9)
+    _, posterior = penguins
+    (a, b), (da, db) = posterior.mean, posterior.sd
+    assert f"intercept {a:.2f} ± {da:.2f} kg" in printed("regression")
+    assert f"slope {b:.4f} ± {db:.4f} kg/mm" in printed("regression")
+    assert told("regression", "correlation") == [round(correlation(posterior), 4)]
+
+
 def test_eq_gram(five, penguins):
     for model, _ in (five, penguins):
         u = model.X[:, 1]
@@ -359,12 +382,16 @@ def test_centimetres_leave_the_correlation(penguins):
     assert correlation(centimetres) == pytest.approx(correlation(exact), abs=1e-4)
 
 
-def test_an_outlier_moves_the_evidence_and_no_width(five):
+def test_an_outlier_moves_the_evidence_and_no_width(five, printed):
     model, exact = five
     slip = like(model, y=model.y * [1, 1, 1, 1, 10])
     assert slip.y[4] == pytest.approx(23.7)
     np.testing.assert_allclose(slip.posterior().cov, exact.cov, rtol=1e-12)
     assert model.log_evidence() - slip.log_evidence() > 50
+    for case in (model, slip):
+        q = case.posterior()
+        line = f"slope {q.mean[1]:.2f} ± {q.sd[1]:.4f}, log p(x) {case.log_evidence():.1f}"
+        assert line in printed("regression")
     above = np.column_stack([-slip.X, -np.ones(5)])  # the line with the least largest residual
     below = np.column_stack([slip.X, -np.ones(5)])
     least = linprog(
