@@ -667,12 +667,13 @@ def test_which_rate_is_ahead_in_the_widget(five, number):
     assert told[0.03, 300] == pytest.approx(again[1], rel=0.5)
 
 
-def test_more_neighbours_make_it_narrower_down_to_what_is_not_shared():
+def test_more_neighbours_make_it_narrower_down_to_what_is_not_shared(printed):
     widths = []
     for dim in (2, 3, 10, 100):
         cov = 0.1 * np.eye(dim) + 0.9 * np.ones((dim, dim))
         widths.append(np.sqrt(1 / np.linalg.inv(cov)[0, 0]))
         assert widths[-1] ** 2 == pytest.approx(1 / (10 - 9 / (0.1 + 0.9 * dim)))
+        assert f"{dim} {widths[-1].round(4)}\n" in printed("convergence")
     assert widths[0] == pytest.approx(np.sqrt(1 - 0.81))
     assert np.all(np.diff(widths) < 0)
     assert np.sqrt(0.1) < widths[-1] < np.sqrt(0.1) + 0.002
@@ -721,7 +722,7 @@ def test_a_falling_rate(five, printed):
     assert f"last 500     {late:.5f}" in printed("convergence")
 
 
-def test_a_round_walk_does_not_see_the_penguins(penguins):
+def test_a_round_walk_does_not_see_the_penguins(penguins, told):
     model, exact = penguins
     short, long = np.sqrt(np.linalg.eigvalsh(exact.cov))
     assert long / short > 1000
@@ -739,4 +740,8 @@ def test_a_round_walk_does_not_see_the_penguins(penguins):
     assert 0.5 < moved[1] < 0.9
     assert 30 * moved[30] == pytest.approx(100 * moved[100], rel=0.1)
     assert 1 / 2000 < moved[1000] < 1 / 500
+    for k in (1, 30, 1000, 30_000):
+        row = told("convergence", f"{k} short")
+        assert row[0] == pytest.approx(moved[k], rel=0.2, abs=1e-5)
+        assert row[1] == pytest.approx(share[k][0], rel=0.2, abs=0.03)
     np.testing.assert_allclose(share["fit"], 1, atol=0.05)

@@ -589,10 +589,11 @@ def test_the_mode_of_sigma_is_smaller():
     assert np.exp(ell[np.argmax(log_p - ell)]) < np.exp(ell[log_p.argmax()])
 
 
-def test_half_the_noise(best, printed):
+def test_half_the_noise(best, printed, told):
     rows, heights = np.vstack([X, X]), np.tile(Y, 2)
     twice = top_of(lambda t: vt.LinearRegression(rows, heights, np.exp(t), TAU).log_evidence())
     assert np.exp(twice - best) == pytest.approx(np.sqrt(3 / 4), rel=2e-3)
+    assert told("learning", "sigma: times") == [round(np.exp(twice - best), 4)]
     for alpha in (3.5, 6.0):
         sd = np.sqrt(special.polygamma(1, alpha)) / 2
         assert sd == pytest.approx(1 / np.sqrt(4 * alpha), rel=0.1)
@@ -600,7 +601,7 @@ def test_half_the_noise(best, printed):
 
 
 @pytest.mark.parametrize("which", ["evidence", "mean-field"])
-def test_the_priors_m_step(tops, which):
+def test_the_priors_m_step(tops, told, which):
     sigma, tau = 3.0, 3.0
     for _ in range(300):
         q = model(np.log(sigma), tau).posterior()
@@ -609,6 +610,7 @@ def test_the_priors_m_step(tops, which):
         sigma = np.sqrt((residual @ residual + np.trace(GRAM @ q.cov)) / N)
         tau = np.sqrt((q.mean @ q.mean + np.trace(q.cov)) / D)
     np.testing.assert_allclose([sigma, tau], tops[which], rtol=1e-4)
+    assert told("learning", f"{which}, turns") == pytest.approx(tops[which], abs=1e-4)
 
 
 def test_a_prior_that_is_tied_to_the_noise(best, told):
