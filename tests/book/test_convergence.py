@@ -1,5 +1,6 @@
 """Every claim of the chapter on fits, derived again: in closed form where there is one."""
 
+import inspect
 import re
 import warnings
 from pathlib import Path
@@ -12,7 +13,7 @@ from scipy.linalg import solve_discrete_lyapunov
 from scipy.optimize import minimize
 
 import vitutor as vt
-from vitutor import diagnostics
+from vitutor import diagnostics, natural
 
 PAGE = Path(__file__).parents[2] / "book" / "convergence.md"
 FULL, MEAN_FIELD = vt.FullRank(dim=2), vt.MeanField(dim=2)
@@ -157,6 +158,23 @@ def test_the_numbers_of_mean_field(five, penguins, number):
     assert told == pytest.approx((100 * shrunk, -np.log(shrunk)), rel=1e-5)
 
 
+def test_what_is_printed_of_mean_field(five, penguins, told):
+    model, exact = five
+    best, rho = best_mean_field(exact), correlation(exact)
+    assert told("convergence", "sd by formula:")[0] == round(np.sqrt(1 - rho**2), 4)
+    for label in ("best to posterior:", "-log(1 - rho²) / 2:"):
+        assert told("convergence", label) == [round(best.kl(exact), 6)]
+    assert told("convergence", "fitted to best:")[0] < 1e-10
+    for label, u in (("0.00 ", 0), ("2.12 ", model.X[:, 1].mean()), ("8.00 ", 8)):
+        sds = [model.predict(q, np.array([[1.0, u]])).sd[0] for q in (exact, best)]
+        assert told("convergence", label) == pytest.approx(sds, abs=6e-4)
+    _, posterior = penguins
+    shrunk = np.sqrt(1 - correlation(posterior) ** 2)
+    assert told("convergence", "by formula:") == [round(shrunk, 5)]
+    assert told("convergence", "full rank, nats:")[0] < 1e-11
+    assert told("convergence", "mean-field, nats:")[0] < 1e-10
+
+
 def test_the_mean_field_variance_is_the_conditional_one(five):
     _, exact = five
     (a, c), (_, b) = exact.cov
@@ -271,12 +289,17 @@ def test_a_larger_rate_is_faster_and_hovers_higher(five):
     assert hover[0] > 2 * hover[1] > 4 * hover[2]
 
 
-def test_sticking_the_landing_has_no_floor(five):
+def test_sticking_the_landing_has_no_floor(five, told):
     model, exact = five
     fit = adam(model, 0.1, 1000, estimator=vt.sticking_the_landing, family=FULL)
     assert 1e-4 < fit.distribution(100).kl(exact) < 1e-2
     assert fit.distribution(300).kl(exact) < 1e-11
     assert fit.distribution(1000).kl(exact) < 1e-20
+    assert told("convergence", "100  ")[0] == pytest.approx(
+        fit.distribution(100).kl(exact), rel=0.5
+    )
+    assert told("convergence", "300  ")[0] < 1e-11
+    assert told("convergence", "1000  ")[0] < 1e-20
     hovering = adam(model, 0.1, 1000, family=FULL)
     assert np.mean([hovering.distribution(t).kl(exact) for t in range(800, 1001, 5)]) > 0.01
 
@@ -359,7 +382,7 @@ def test_eq_recursion(five, rate):
             assert vt.Gaussian(new_mu, np.linalg.inv(new_P)).kl(exact) < 1e-12
 
 
-def test_at_rate_one_half_the_divergence_falls_to_a_quarter(five):
+def test_at_rate_one_half_the_divergence_falls_to_a_quarter(five, printed):
     model, exact = five
     slope_of, rng = elementwise_grad(model.log_joint), np.random.default_rng(0)
     mu, P, course = np.zeros(2), np.eye(2), []
@@ -368,6 +391,9 @@ def test_at_rate_one_half_the_divergence_falls_to_a_quarter(five):
         course.append(vt.Gaussian(mu, np.linalg.inv(P)).kl(exact))
     assert course[0] > 0.1
     assert course[-1] / course[-2] == pytest.approx(0.25, abs=0.01)
+    assert course[11] / course[10] == pytest.approx(0.25, abs=0.01)
+    for t in (11, 12):
+        assert re.search(rf" {t}  .*  {course[t - 1]:.2e}\n", printed("convergence"))
 
 
 def test_thm_units():
@@ -419,6 +445,21 @@ def test_units_stop_mattering(five, number):
     assert number("convergence", "conv_units_natural") < 1e-6
 
 
+def test_what_the_text_says_of_the_core(five):
+    assert natural.RATE(0) == 0.5
+    assert 0.2 < natural.RATE(100) < 0.5
+    parameters = inspect.signature(vt.Fit.diagnose).parameters
+    assert parameters["draws"].default == 10_000
+    eps = natural.paired_noise(np.random.default_rng(0), 10, 2)
+    np.testing.assert_array_equal(eps[:5], -eps[5:])
+    moment = eps.T @ eps
+    np.testing.assert_allclose(moment, moment[0, 0] * np.eye(2), atol=1e-12)
+    model, exact = five
+    for steps in (2, 3, 4, 6):
+        fit = fitted(model, FULL, steps=steps)
+        assert fit.converged == (fit.q.kl(exact) < 1e-3)
+
+
 def test_three_steps_are_called_too_few(penguins):
     model, _ = penguins
     with pytest.warns(vt.NotConvergedWarning, match="3 steps"):
@@ -439,11 +480,13 @@ def test_eq_newton(five, family):
         assert top - model.elbo(q) == pytest.approx(gain, rel=0.02)
 
 
-def test_the_shortfall_is_rough_far_away_and_accurate_near_the_top(five):
+def test_the_shortfall_is_rough_far_away_and_accurate_near_the_top(five, printed):
     model, exact = five
     for steps in (1, 2, 3, 4, 6, 10):
         fit = fitted(model, FULL, steps=steps)
         ratio = fit.shortfall.nats / fit.q.kl(exact)
+        row = f"{steps:5d}   {fit.shortfall.nats:9.1e}   {fit.q.kl(exact):8.1e}"
+        assert row in printed("convergence")
         assert 0.7 < ratio < (3 if steps < 4 else 1.4)
 
 
@@ -454,6 +497,18 @@ def test_eq_khat(smallest):
     tail = np.log(2) + stats.norm.logsf(np.sqrt(2 * log_t / (1 - smallest)))
     slope = (tail[1] - tail[0]) / (log_t[1] - log_t[0])
     assert -1 / slope == pytest.approx(1 - smallest, rel=1e-3)
+
+
+@pytest.mark.parametrize(("k", "finite"), [(0.4, True), (0.6, False)])
+def test_the_mean_of_the_ratios_is_finite_and_their_variance_only_below_one_half(k, finite):
+    eps = np.array([np.linspace(-reach, reach, 200_001) for reach in (8, 16, 32)])
+    step = eps[:, 1] - eps[:, 0]
+    mean, square = (
+        step * np.exp(power * k * eps**2 / 2 - eps**2 / 2).sum(axis=1) / np.sqrt(2 * np.pi)
+        for power in (1, 2)
+    )
+    assert mean[2] == pytest.approx(1 / np.sqrt(1 - k), rel=1e-6)
+    assert (square[2] < 1.01 * square[1]) == finite
 
 
 def test_the_ratios_are_as_in_the_proof(five):
@@ -493,7 +548,11 @@ def test_the_seeds_of_the_text(five, printed):
     assert f"k-hat {found.mean():.2f} ± {found.std():.2f}" in printed("convergence")
 
 
-def test_the_verdicts(five, penguins, centred):
+def test_the_verdicts(five, penguins, centred, told):
+    for label, case in (("five points k =", five), ("penguins    k =", penguins)):
+        k, khat = told("convergence", label)
+        assert k == round(abs(correlation(case[1])), 3)
+        assert khat > 0.7
     for model, exact in (five, penguins):
         assert fitted(model, FULL).diagnose().khat == -np.inf
         fit = fitted(model, MEAN_FIELD)
@@ -538,8 +597,10 @@ def errors(exact, chain, n):
     return np.array([np.sqrt(np.mean(each**2)) for each in off])
 
 
-def test_the_sampler_samples_the_posterior(five, chains):
+def test_the_sampler_samples_the_posterior(five, chains, told):
     _, exact = five
+    for name in ("shaped", "round"):
+        assert max(told("convergence", f"{name}: mean off")) < 0.03
     for chain in chains.values():
         pool = chain.reshape(-1, 2)
         np.testing.assert_allclose((pool.mean(axis=0) - exact.mean) / exact.sd, 0, atol=0.03)
@@ -606,18 +667,19 @@ def test_which_rate_is_ahead_in_the_widget(five, number):
     assert told[0.03, 300] == pytest.approx(again[1], rel=0.5)
 
 
-def test_more_neighbours_make_it_narrower_down_to_what_is_not_shared():
+def test_more_neighbours_make_it_narrower_down_to_what_is_not_shared(printed):
     widths = []
     for dim in (2, 3, 10, 100):
         cov = 0.1 * np.eye(dim) + 0.9 * np.ones((dim, dim))
         widths.append(np.sqrt(1 / np.linalg.inv(cov)[0, 0]))
         assert widths[-1] ** 2 == pytest.approx(1 / (10 - 9 / (0.1 + 0.9 * dim)))
+        assert f"{dim} {widths[-1].round(4)}\n" in printed("convergence")
     assert widths[0] == pytest.approx(np.sqrt(1 - 0.81))
     assert np.all(np.diff(widths) < 0)
     assert np.sqrt(0.1) < widths[-1] < np.sqrt(0.1) + 0.002
 
 
-def test_the_other_direction_covers_and_can_be_repaired(five):
+def test_the_other_direction_covers_and_can_be_repaired(five, told):
     _, exact = five
     marginals = np.diag(exact.cov)
 
@@ -630,6 +692,8 @@ def test_the_other_direction_covers_and_can_be_repaired(five):
     values = np.linalg.eigvals(np.diag(marginals) @ precision_of(exact))
     assert 1 - values.min() == pytest.approx(rho / (1 + rho))
     assert rho / (1 + rho) < 0.5
+    assert told("convergence", "in theory k") == [round(rho / (1 + rho), 2)]
+    assert told("convergence", "k-hat   ")[0] < 0.7
     q = vt.Gaussian(exact.mean, np.diag(marginals))
     assert khats(exact, q).mean() == pytest.approx(rho / (1 + rho), abs=0.05)
 
@@ -637,6 +701,11 @@ def test_the_other_direction_covers_and_can_be_repaired(five):
 @pytest.mark.parametrize(("r", "diverges"), [(0.5, False), (0.9, False), (-0.45, True)])
 def test_natural_steps_of_a_mean_field_mean_can_diverge(r, diverges):
     precision = np.linalg.inv((1 - r) * np.eye(3) + r * np.ones((3, 3)))
+    values = np.linalg.eigvals(precision / np.diag(precision)[:, None]).real
+    formula = np.array([1 - r, 1 + 2 * r, 1 + 2 * r]) / (1 + r)
+    np.testing.assert_allclose(np.sort(values), np.sort(formula), rtol=1e-9)
+    assert (values.max() > 2) == (r < -1 / 3)
+    assert (values.max() > 2) == diverges
     error, P = np.array([1.0, 0.3, -0.5]), np.diag(np.diag(precision))
     for _ in range(300):
         error = error - np.linalg.solve(P, precision @ error)
@@ -653,17 +722,26 @@ def test_a_falling_rate(five, printed):
     assert f"last 500     {late:.5f}" in printed("convergence")
 
 
-def test_a_round_walk_does_not_see_the_penguins(penguins):
+def test_a_round_walk_does_not_see_the_penguins(penguins, told):
     model, exact = penguins
     short, long = np.sqrt(np.linalg.eigvalsh(exact.cov))
     assert long / short > 1000
     start = np.tile(exact.mean, (20, 1))
-    share = {}
+    share, moved = {}, {}
     for name, root in (
-        ("round", 2 * short * np.eye(2)),
+        *((k, k * short * np.eye(2)) for k in (1, 30, 100, 1000, 30_000)),
         ("fit", 2.38 / np.sqrt(2) * np.linalg.cholesky(exact.cov)),
     ):
-        walk = metropolis(model.log_joint, start, root, 5000, np.random.default_rng(0))
+        walk = metropolis(model.log_joint, start, root, 10_000, np.random.default_rng(0))
         share[name] = walk.std(axis=0).mean(axis=0) / exact.sd
-    assert np.all(share["round"] < 0.15)
+        moved[name] = np.any(walk[1:] != walk[:-1], axis=2).mean()
+    assert share[1][0] < share[30][0] < share[100][0] < share[1000][0] < 0.5
+    assert share[30_000][0] < 0.1
+    assert 0.5 < moved[1] < 0.9
+    assert 30 * moved[30] == pytest.approx(100 * moved[100], rel=0.1)
+    assert 1 / 2000 < moved[1000] < 1 / 500
+    for k in (1, 30, 1000, 30_000):
+        row = told("convergence", f"{k} short")
+        assert row[0] == pytest.approx(moved[k], rel=0.2, abs=1e-5)
+        assert row[1] == pytest.approx(share[k][0], rel=0.2, abs=0.03)
     np.testing.assert_allclose(share["fit"], 1, atol=0.05)

@@ -121,6 +121,10 @@ def test_the_ascent_finds_the_most_evidence(best, ascent, number, printed):
         100 * abs(np.exp(ascent.theta[0] - best) - 1), rel=1e-3
     )
     assert "most evidence: sigma = 0.5559" in printed("learning")
+    alone = vt.fit(model(best).log_joint, vt.FullRank(D), draws=100)
+    off = np.abs(alone.q.sd / model(best).posterior().sd - 1).max()
+    assert off < 1e-5
+    assert number("learning", "learn_alone") < 1e-5
 
 
 def test_it_is_smaller_than_the_truth_by_less_than_a_nat(best, number):
@@ -187,13 +191,17 @@ def test_gamma_counts_what_the_data_determine():
     assert 0.8 < gamma(1, between) < 1.2
 
 
-def test_eq_fixed(best, printed):
+def test_eq_fixed(best, printed, told):
     residual = Y - X @ model(best).posterior().mean
     sigma = np.sqrt(residual @ residual / (N - gamma(np.exp(best))))
     assert sigma == pytest.approx(np.exp(best), rel=1e-6)
     least = np.linalg.lstsq(X, Y, rcond=None)[1][0]
     assert np.exp(best) == pytest.approx(np.sqrt(least / (N - D)), rel=1e-3)
     assert np.sqrt(least / N) < 0.8 * np.exp(best)
+    assert told("learning", "gamma  ") == [round(gamma(np.exp(best)), 4)]
+    for label in ("right side of the rule", "most evidence  "):
+        assert told("learning", label) == pytest.approx([np.exp(best)], abs=1e-6)
+    assert told("learning", "residual / (N - D)") == [round(np.sqrt(least / (N - D)), 6)]
     assert f"residual / N            {np.sqrt(least / N):.6f}" in printed("learning")
 
 
@@ -217,7 +225,15 @@ def test_eq_em(best):
     assert np.exp(highest) == pytest.approx(course[4], rel=1e-6)
 
 
-def test_the_rate_of_em(best):
+def test_the_rate_of_em(best, told):
+    for t in (0, 1, 2, 5, 10, 20):
+        sigma, off = told("learning", f"{t}  sigma")
+        assert sigma == round(em(20)[t], 6)
+        assert off == pytest.approx(abs(em(20)[t] / np.exp(best) - 1), rel=0.5, abs=1e-8)
+    assert told("learning", "gamma / N:") == [round(gamma(np.exp(best)) / N, 3)]
+    assert told("learning", "factor a turn:") == pytest.approx(
+        told("learning", "gamma / N:"), abs=0.005
+    )
     error = np.abs(em(20) ** 2 - np.exp(2 * best))
     share = gamma(np.exp(best)) / N
     assert error[11] / error[10] == pytest.approx(share, abs=0.005)
@@ -287,7 +303,11 @@ def tops():
     }
 
 
-def test_the_mean_field_ascent_ends_at_more_noise_and_a_narrower_prior(best, tops, number):
+def test_the_mean_field_ascent_ends_at_more_noise_and_a_narrower_prior(best, tops, number, told):
+    for name, ascent in (("evidence", "full rank"), ("mean-field", "mean-field")):
+        exactly = told("learning", f"{name}, exactly")
+        assert exactly == pytest.approx(tops[name], abs=1e-4)
+        assert told("learning", f"{ascent}, ascent") == pytest.approx(exactly, rel=0.01)
     (sigma, tau), (wider, narrower) = tops["evidence"], tops["mean-field"]
     assert wider > sigma
     assert narrower < tau
@@ -443,6 +463,8 @@ def exact_sds():
 
 def test_the_best_normal_is_narrower_everywhere(printed):
     full, narrow, exact = best_normal(False), best_normal(True), exact_sds()
+    row = f"in theory    {full.sd[0]:8.4f} {full.sd[1]:6.4f} {full.sd[2]:9.4f}"
+    assert row in printed("learning")
     assert np.all(full.sd < 0.9 * exact)
     assert np.all(narrow.sd[:2] < 0.6 * full.sd[:2])
     assert narrow.sd[2] == full.sd[2]
@@ -500,13 +522,26 @@ def coverage(rows, heights):
     )
 
 
-def test_what_the_intervals_hold(number):
+def test_what_the_intervals_hold(number, told):
     held, full, narrow = 100 * coverage(X, Y)
+    for label, share in (("sigma held", held), ("full rank ", full), ("mean-field", narrow)):
+        assert told("learning", f"{label} holds") == pytest.approx([share], abs=0.5)
     told = [number("learning", f"learn_{name}") for name in ("held", "full", "narrow")]
     assert told == pytest.approx([held, full, narrow], abs=0.5)
     assert narrow < held < full < 95
     assert full - held == pytest.approx((95 - held) / 2, abs=1)
     assert full - narrow > 2 * (95 - held)
+
+
+def test_eq_limit(number):
+    u = X[:, 1]
+    tilt = -u.mean() / np.sqrt(np.mean(u**2))
+    limit = 200 * stats.norm.cdf(1.96 * np.sqrt(1 - tilt**2)) - 100
+    assert number("learning", "learn_limit") == pytest.approx(limit, abs=1e-9)
+    rng = np.random.default_rng(0)
+    rows = np.tile(X, (2000, 1))
+    narrow = coverage(rows, rows @ [-1, 1] + rng.normal(size=len(rows)))[2]
+    assert 100 * narrow == pytest.approx(limit, abs=0.1)
 
 
 def test_the_first_two_errors_fade_with_n_and_the_last_does_not():
@@ -554,10 +589,11 @@ def test_the_mode_of_sigma_is_smaller():
     assert np.exp(ell[np.argmax(log_p - ell)]) < np.exp(ell[log_p.argmax()])
 
 
-def test_half_the_noise(best, printed):
+def test_half_the_noise(best, printed, told):
     rows, heights = np.vstack([X, X]), np.tile(Y, 2)
     twice = top_of(lambda t: vt.LinearRegression(rows, heights, np.exp(t), TAU).log_evidence())
     assert np.exp(twice - best) == pytest.approx(np.sqrt(3 / 4), rel=2e-3)
+    assert told("learning", "sigma: times") == [round(np.exp(twice - best), 4)]
     for alpha in (3.5, 6.0):
         sd = np.sqrt(special.polygamma(1, alpha)) / 2
         assert sd == pytest.approx(1 / np.sqrt(4 * alpha), rel=0.1)
@@ -565,7 +601,7 @@ def test_half_the_noise(best, printed):
 
 
 @pytest.mark.parametrize("which", ["evidence", "mean-field"])
-def test_the_priors_m_step(tops, which):
+def test_the_priors_m_step(tops, told, which):
     sigma, tau = 3.0, 3.0
     for _ in range(300):
         q = model(np.log(sigma), tau).posterior()
@@ -574,9 +610,10 @@ def test_the_priors_m_step(tops, which):
         sigma = np.sqrt((residual @ residual + np.trace(GRAM @ q.cov)) / N)
         tau = np.sqrt((q.mean @ q.mean + np.trace(q.cov)) / D)
     np.testing.assert_allclose([sigma, tau], tops[which], rtol=1e-4)
+    assert told("learning", f"{which}, turns") == pytest.approx(tops[which], abs=1e-4)
 
 
-def test_a_prior_that_is_tied_to_the_noise(best):
+def test_a_prior_that_is_tied_to_the_noise(best, told):
     cov = np.eye(N) + V * X @ X.T
     sigma = np.exp(
         top_of(lambda t: stats.multivariate_normal(np.zeros(N), np.exp(2 * t) * cov).logpdf(Y))
@@ -584,20 +621,22 @@ def test_a_prior_that_is_tied_to_the_noise(best):
     assert sigma == pytest.approx(np.sqrt(Y @ np.linalg.solve(cov, Y) / N), rel=1e-6)
     least = np.linalg.lstsq(X, Y, rcond=None)[1][0]
     assert sigma == pytest.approx(np.sqrt(least / N), rel=0.01)
+    assert told("learning", "tied:") == pytest.approx([sigma], abs=1e-4)
     assert sigma < 0.8 * np.exp(best)
 
 
-def test_without_the_jacobian_it_is_another_prior():
+def test_without_the_jacobian_it_is_another_prior(printed):
     with warnings.catch_warnings(action="ignore"):
         fit = vt.fit(lambda z: log_joint_latent(z) - 2 * z[:, 2], vt.FullRank(3), draws=100)
     other = best_normal(False, ALPHA + 1)
     np.testing.assert_allclose(fit.q.mean, other.mean, atol=0.02)
     np.testing.assert_allclose(fit.q.sd, other.sd, rtol=0.02)
     assert other.mean[2] < best_normal(False).mean[2] - 0.1
+    assert f"{other.mean[2]:.3f} in theory" in printed("learning")
 
 
 @pytest.mark.parametrize("tau", [10, 0.3])
-def test_penguins_and_their_noise(tau):
+def test_penguins_and_their_noise(tau, told):
     with pytest.warns(vt.MissingDataWarning):
         flippers, mass = vt.load_penguins()
 
@@ -609,5 +648,6 @@ def test_penguins_and_their_noise(tau):
 
     evidence, mean_field = np.exp(top_of(lambda t: at(t).log_evidence())), np.exp(top_of(bound))
     assert (evidence == pytest.approx(0.4, abs=0.01)) == (tau == 10)
+    assert told("learning", f"tau {float(tau)}: evidence") == [round(evidence, 5)]
     assert 0 < mean_field / evidence - 1 < (1e-5 if tau == 10 else D / (2 * len(mass)))
     assert at(np.log(evidence)).log_evidence() - bound(np.log(evidence)) > 2

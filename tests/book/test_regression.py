@@ -113,6 +113,29 @@ def test_the_numbers_of_the_text(five, penguins, number):
     assert number("regression", "sd_ratio") == pytest.approx(ratio, rel=1e-9)
 
 
+def test_what_is_printed(five, penguins, told, printed):
+    model, exact = five
+    for label in ("in the mean:", "in the covariance:", "mean ", "cov ", "log p(x) "):
+        assert told("regression", label)[0] < 1e-12
+    assert told("regression", "exact:") == [round(correlation(exact), 4)]
+    u = model.X[:, 1]
+    tilt = -u.mean() / np.sqrt(np.mean(u**2))
+    assert told("regression", "from u alone:") == [round(tilt, 4)]
+    for prior_sd in (1, 10, 100):
+        wide = like(model, prior_sd=prior_sd)
+        mean = wide.posterior().mean
+        fit = stats.norm(model.X @ mean, 1).logpdf(model.y).sum()
+        row = [*mean, fit, fit - wide.log_evidence(), wide.log_evidence()]
+        assert told("regression", f"{prior_sd} ") == pytest.approx(row, abs=0.006)
+    for label in ("the core:", "density of y:", "an absurd z:"):
+        assert told("regression", label) == pytest.approx([model.log_evidence()], abs=1e-9)
+    _, posterior = penguins
+    (a, b), (da, db) = posterior.mean, posterior.sd
+    assert f"intercept {a:.2f} ± {da:.2f} kg" in printed("regression")
+    assert f"slope {b:.4f} ± {db:.4f} kg/mm" in printed("regression")
+    assert told("regression", "correlation") == [round(correlation(posterior), 4)]
+
+
 def test_eq_gram(five, penguins):
     for model, _ in (five, penguins):
         u = model.X[:, 1]
@@ -186,6 +209,19 @@ def test_eq_prediction(five, u):
         assert mixture == pytest.approx(stats.norm(told.mean[0], sd).pdf(y), rel=1e-6)
 
 
+@pytest.mark.parametrize(("data", "at"), [("five", (-2, 2.1, 8)), ("penguins", (170, 201, 235))])
+def test_eq_leverage(request, data, at):
+    model, exact = request.getfixturevalue(data)
+    u, sigma = model.X[:, 1], model.noise_sd
+    for place in at:
+        row = np.array([1.0, place])
+        distance = (place - u.mean()) ** 2 / np.mean((u - u.mean()) ** 2)
+        wide = sigma**2 / len(u) * (1 + distance)
+        assert row @ exact.cov @ row == pytest.approx(wide, rel=0.02)
+        flat = like(model, prior_sd=1e4).posterior()
+        assert row @ flat.cov @ row == pytest.approx(wide, rel=1e-4)
+
+
 def test_the_band_is_narrowest_near_the_mean_of_u_and_never_narrower_than_the_noise(five):
     model, exact = five
     u = np.linspace(-2, 8, 1001)
@@ -194,6 +230,17 @@ def test_the_band_is_narrowest_near_the_mean_of_u_and_never_narrower_than_the_no
     assert sd.min() > 1
     assert sd[0] > sd.min() + 0.5
     assert sd[-1] > sd.min() + 0.5
+
+
+def test_eq_sequential(five):
+    model, _ = five
+    for n in range(1, 6):
+        before = like(model, X=model.X[: n - 1], y=model.y[: n - 1]).posterior() if n > 1 else None
+        before = before or vt.Gaussian(np.zeros(2), 100 * np.eye(2))
+        after = like(model, X=model.X[:n], y=model.y[:n]).posterior()
+        z = anywhere()
+        product = stats.norm(z @ model.X[n - 1], 1).logpdf(model.y[n - 1]) + before.log_prob(z)
+        assert np.ptp(product - after.log_prob(z)) < 1e-8
 
 
 def test_eq_update(five):
@@ -238,7 +285,7 @@ def test_the_second_point_cuts_the_ridge_a_little_and_the_others_much(five):
     assert length[4] < length[1] / 4
 
 
-def test_up_keeps_the_shape_and_sideways_does_not(five):
+def test_up_keeps_the_shape_and_sideways_does_not(five, number):
     model, exact = five
     up = like(model, y=model.y + 2 * (np.arange(5) == 4)).posterior()
     np.testing.assert_allclose(up.cov, exact.cov, rtol=1e-12)
@@ -247,6 +294,9 @@ def test_up_keeps_the_shape_and_sideways_does_not(five):
     X[4, 1] += 2
     aside = like(model, X=X).posterior()
     assert aside.sd[1] < 0.8 * exact.sd[1]
+    told = [number("regression", f"lever_{name}") for name in ("intercept", "slope")]
+    assert told == pytest.approx(aside.sd, abs=1e-12)
+    assert np.all(aside.sd < exact.sd)
 
 
 def test_the_longest_lever_serves_the_intercept_too(five, number):
@@ -332,12 +382,16 @@ def test_centimetres_leave_the_correlation(penguins):
     assert correlation(centimetres) == pytest.approx(correlation(exact), abs=1e-4)
 
 
-def test_an_outlier_moves_the_evidence_and_no_width(five):
+def test_an_outlier_moves_the_evidence_and_no_width(five, printed):
     model, exact = five
     slip = like(model, y=model.y * [1, 1, 1, 1, 10])
     assert slip.y[4] == pytest.approx(23.7)
     np.testing.assert_allclose(slip.posterior().cov, exact.cov, rtol=1e-12)
     assert model.log_evidence() - slip.log_evidence() > 50
+    for case in (model, slip):
+        q = case.posterior()
+        line = f"slope {q.mean[1]:.2f} ± {q.sd[1]:.4f}, log p(x) {case.log_evidence():.1f}"
+        assert line in printed("regression")
     above = np.column_stack([-slip.X, -np.ones(5)])  # the line with the least largest residual
     below = np.column_stack([slip.X, -np.ones(5)])
     least = linprog(
