@@ -39,7 +39,8 @@ set -e
 apt-get update
 apt-get install -y bubblewrap python3 python3-venv
 python3 -m venv /autograder/venv
-/autograder/venv/bin/pip install myst-nb numpy autograd matplotlib seaborn tqdm anywidget arviz-stats
+/autograder/venv/bin/pip install myst-nb numpy autograd matplotlib seaborn tqdm anywidget \\
+    arviz-stats
 """
 RUN = """#!/usr/bin/env bash
 cd /autograder/source

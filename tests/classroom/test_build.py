@@ -158,9 +158,8 @@ def make(tmp_path, monkeypatch):
         monkeypatch.setattr(sys, "argv", ["build.py", *arguments])
         monkeypatch.delenv("VITUTOR_SEED", raising=False)
         build.main()
-        return {
-            p.name for p in tmp_path.rglob("*") if p.is_file() and p.name != "small.md"
-        }, tmp_path
+        made = {path.name for path in tmp_path.rglob("small*") if path.suffix != ".md"}
+        return made, tmp_path
 
     return make
 
@@ -179,7 +178,7 @@ def test_teachers_artefacts_need_a_seed(make, tmp_path):
     with pytest.raises(SystemExit, match="SEED names a file that cannot be read"):
         build.read_seed(str(seed))
     seed.write_text("short")
-    with pytest.raises(SystemExit, match="at least 8 characters.*Got 5 characters"):
+    with pytest.raises(SystemExit, match="Got 5 characters"):
         build.read_seed(str(seed))
     seed.write_text(SEED)
     made, _ = make("--seed", str(seed))
