@@ -25,7 +25,7 @@ WRONG = [
     ("elbo", "kl_diagonal", "- np.log(ratio)", "+ np.log(ratio)", "sign of the log-determinant"),
     ("elbo", "kl_diagonal", " - 1 - ", " - ", "the term -1 of each dimension"),
     ("elbo", "kl_diagonal", "(sd_q / sd_p) ** 2", "sd_q / sd_p", "used them as variances"),
-    ("elbo", "kl_diagonal", "np.log(ratio))", "np.log(ratio)) - 1", "expect|you have"),
+    ("elbo", "kl_diagonal", "ratio + shift", "ratio**0.5 + shift", "you took sd_q / sd_p"),
     ("elbo", "kl_diagonal", " / sd_p) ** 2\n    return", ") ** 2\n    return", "units of sd_p"),
     ("elbo", "kl_diagonal", "np.sum", "np.asarray", "Give back one number"),
     ("elbo", "kl_full", "log_det_p - log_det_q", "log_det_q - log_det_p", "sign of the log-det"),
@@ -220,39 +220,39 @@ def reweighted_mean(f, log_w):
 
 
 @cache
-def assignment(name):
-    return source.read(build.SOURCES / f"{name}.md")
+def assignment(task):
+    return source.read(build.SOURCES / f"{task}.md")
 
 
 @cache
-def parts(name):
+def parts(task):
     with contextlib.redirect_stdout(io.StringIO()):
-        return source.parts(assignment(name), SEED)
+        return source.parts(assignment(task), SEED)
 
 
-def cells(name, *kinds):
-    return [cell.text for cell in assignment(name).cells if cell.kind in kinds]
+def cells(task, *kinds):
+    return [cell.text for cell in assignment(task).cells if cell.kind in kinds]
 
 
 @cache
-def solved(name):
+def solved(task):
     """The names that a notebook with every answer defines; its visible tests have passed."""
     space = {"__name__": "__main__"}
     with contextlib.redirect_stdout(io.StringIO()):
-        for text in cells(name, "code", "solution", "visible-test"):
+        for text in cells(task, "code", "solution", "visible-test"):
             exec(text, space)
     return space
 
 
-def solution(name, function):
-    for text in cells(name, "solution"):
+def solution(task, function):
+    for text in cells(task, "solution"):
         if text.startswith(f"def {function}("):
             return source.solved(text)
     raise LookupError(function)
 
 
-def visible_test(name, function):
-    kinds = [(c.kind, c.text) for c in assignment(name).cells if c.is_code]
+def visible_test(task, function):
+    kinds = [(c.kind, c.text) for c in assignment(task).cells if c.is_code]
     at = kinds.index(next(k for k in kinds if k[1].startswith(f"def {function}(")))
     kind, text = kinds[at + 1]
     assert kind == "visible-test"
@@ -260,7 +260,7 @@ def visible_test(name, function):
 
 
 FUNCTIONS = [
-    (name, re.match(r"def (\w+)", text)[1]) for name in NAMES for text in cells(name, "solution")
+    (task, re.match(r"def (\w+)", text)[1]) for task in NAMES for text in cells(task, "solution")
 ]
 
 
@@ -268,68 +268,69 @@ def test_there_are_four():
     assert {path.stem for path in build.SOURCES.glob("*.md")} == {*NAMES}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_says_what_it_is_for(name):
-    text = assignment(name).cells[0].text
+@pytest.mark.parametrize("task", NAMES)
+def test_says_what_it_is_for(task):
+    text = assignment(task).cells[0].text
+    assert text.startswith("# ")
     assert text.count("\n- ") >= 3
     assert re.search(r"It takes about \d+ minutes\.", text)
     told = dict(re.findall(r"^\| \d \| `?(\w+)`? \| (\d+) \|$", text, re.MULTILINE))
-    earned = {p.function or "written": f"{p.points:g}" for p in parts(name)}
+    earned = {p.function or "written": f"{p.points:g}" for p in parts(task)}
     assert told == earned
-    assert sum(part.points for part in parts(name)) == 20
-    hints = sum(c.text.count("<summary>Hint") for c in assignment(name).cells)
-    assert hints == len(cells(name, "solution"))
+    assert sum(part.points for part in parts(task)) == 20
+    hints = sum(c.text.count("<summary>Hint") for c in assignment(task).cells)
+    assert hints == len(cells(task, "solution"))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_solutions_pass_the_visible_tests(name):
-    assert solved(name)
+@pytest.mark.parametrize("task", NAMES)
+def test_solutions_pass_the_visible_tests(task):
+    assert solved(task)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_code_fits_the_page(name):
-    book = nbformat.reads(build.student_notebook(assignment(name)), 4)
+@pytest.mark.parametrize("task", NAMES)
+def test_code_fits_the_page(task):
+    book = nbformat.reads(build.student_notebook(assignment(task)), 4)
     lines = [line for c in book.cells if c.cell_type == "code" for line in c.source.splitlines()]
     assert [line for line in lines if len(line) > source.LINE] == []
 
 
-@pytest.mark.parametrize(("name", "function"), FUNCTIONS)
-def test_a_stub_fails_with_a_helpful_error(name, function):
-    space = dict(solved(name))
-    exec(source.stub(unsolved(name, function)), space)
+@pytest.mark.parametrize(("task", "function"), FUNCTIONS)
+def test_a_stub_fails_with_a_helpful_error(task, function):
+    space = dict(solved(task))
+    exec(source.stub(unsolved(task, function)), space)
     with pytest.raises(NotImplementedError, match=r"\w+ \w+ \w+"):
-        exec(visible_test(name, function), space)
+        exec(visible_test(task, function), space)
 
 
-def unsolved(name, function):
-    return next(t for t in cells(name, "solution") if t.startswith(f"def {function}("))
+def unsolved(task, function):
+    return next(t for t in cells(task, "solution") if t.startswith(f"def {function}("))
 
 
-@pytest.mark.parametrize(("name", "function"), FUNCTIONS)
-def test_each_part_knows_a_mistake(name, function):
-    assert (name, function) in [wrong[:2] for wrong in WRONG]
+@pytest.mark.parametrize(("task", "function"), FUNCTIONS)
+def test_each_part_knows_a_mistake(task, function):
+    assert (task, function) in [wrong[:2] for wrong in WRONG]
 
 
-def wrong_space(name, function, old, new):
-    text = solution(name, function)
+def wrong_space(task, function, old, new):
+    text = solution(task, function)
     assert old in text, f"{old!r} is not in the solution of {function}"
-    space = dict(solved(name))
+    space = dict(solved(task))
     exec(text.replace(old, new), space)
     return space
 
 
-@pytest.mark.parametrize(("name", "function", "old", "new", "message"), WRONG)
-def test_a_wrong_answer_is_told_why(name, function, old, new, message):
-    space = wrong_space(name, function, old, new)
+@pytest.mark.parametrize(("task", "function", "old", "new", "message"), WRONG)
+def test_a_wrong_answer_is_told_why(task, function, old, new, message):
+    space = wrong_space(task, function, old, new)
     with np.errstate(all="ignore"), pytest.raises((AssertionError, ValueError)) as fault:
-        exec(visible_test(name, function), space)
+        exec(visible_test(task, function), space)
     assert any(each in str(fault.value) for each in message.split("|")), fault.value
 
 
-@pytest.mark.parametrize(("name", "function", "old", "new"), [wrong[:4] for wrong in WRONG])
-def test_a_wrong_answer_earns_nothing(name, function, old, new):
-    space = wrong_space(name, function, old, new)
-    (part,) = (part for part in parts(name) if part.function == function)
+@pytest.mark.parametrize(("task", "function", "old", "new"), [wrong[:4] for wrong in WRONG])
+def test_a_wrong_answer_earns_nothing(task, function, old, new):
+    space = wrong_space(task, function, old, new)
+    (part,) = (part for part in parts(task) if part.function == function)
     assert not all(
         agrees(space[function], case, right, part.rtol)
         for case, right in zip(part.cases, part.answers, strict=True)
@@ -347,8 +348,8 @@ def agrees(function, case, right, rtol):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("students")
-    for name in NAMES:
-        build.build_for_students(assignment(name), folder)
+    for task in NAMES:
+        build.build_for_students(assignment(task), folder)
     return folder
 
 
@@ -360,17 +361,17 @@ def contents(folder):
                 yield from ((n, archive.read(n).decode()) for n in archive.namelist())
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_students_get_no_solution_and_no_hidden_test(made, name):
-    given = {n: t for n, t in contents(made) if n.split("/")[0].startswith(name)}
+@pytest.mark.parametrize("task", NAMES)
+def test_students_get_no_solution_and_no_hidden_test(made, task):
+    given = {n: t for n, t in contents(made) if n.split("/")[0].startswith(task)}
     theirs = "".join(text for n, text in given.items() if "vitutor/" not in n)
-    theirs += (build.PAGES / f"{name}.ipynb").read_text("utf-8")
+    theirs += (build.PAGES / f"{task}.ipynb").read_text("utf-8")
     assert "NotImplementedError" in theirs
-    shown = "".join(cells(name, "code", "visible-test", "markdown"))
+    shown = "".join(cells(task, "code", "visible-test", "markdown"))
     secret = {
         line.strip()
         for kind in ("solution", "hidden-test", "rubric", "written")
-        for text in cells(name, kind)
+        for text in cells(task, kind)
         for line in hidden_lines(kind, text)
         if len(line.strip()) > 12 and line.strip() not in shown
     }
@@ -389,23 +390,23 @@ def hidden_lines(kind, text):
 
 
 def test_students_artefacts_are_the_same_to_the_byte(made, tmp_path):
-    for name in NAMES:
-        build.build_for_students(assignment(name), tmp_path)
+    for task in NAMES:
+        build.build_for_students(assignment(task), tmp_path)
     for path in made.iterdir():
         assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_committed_page_is_the_built_one(name):
-    page = (build.PAGES / f"{name}.ipynb").read_text("utf-8")
-    assert page == build.student_notebook(assignment(name)), "run make classroom"
+@pytest.mark.parametrize("task", NAMES)
+def test_the_committed_page_is_the_built_one(task):
+    page = (build.PAGES / f"{task}.ipynb").read_text("utf-8")
+    assert page == build.student_notebook(assignment(task)), "run make classroom"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_teachers_artefacts_build(name, tmp_path):
+@pytest.mark.parametrize("task", NAMES)
+def test_teachers_artefacts_build(task, tmp_path):
     with contextlib.redirect_stdout(io.StringIO()):
-        build.build_for_teachers(assignment(name), tmp_path, SEED, "the source")
-    book = nbformat.read(tmp_path / "nbgrader" / f"{name}.ipynb", 4)
+        build.build_for_teachers(assignment(task), tmp_path, SEED, "the source")
+    book = nbformat.read(tmp_path / "nbgrader" / f"{task}.ipynb", 4)
     points = [c.metadata.get("nbgrader", {}).get("points", 0) for c in book.cells]
     assert sum(points) == 20
 
@@ -415,25 +416,25 @@ def as_notebook(texts):
     return json.dumps({"cells": made, "nbformat": 4})
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_class_of_three_gets_exactly_its_marks(name, tmp_path):
+@pytest.mark.parametrize("task", NAMES)
+def test_a_class_of_three_gets_exactly_its_marks(task, tmp_path):
     folder, out = tmp_path / "class", tmp_path / "out"
     folder.mkdir()
-    book = nbformat.reads(build.solution_notebook(assignment(name)), 4)
+    book = nbformat.reads(build.solution_notebook(assignment(task)), 4)
     correct = [c.source for c in book.cells if c.cell_type == "code"]
-    functions = [function for each, function in FUNCTIONS if each == name]
+    functions = [function for each, function in FUNCTIONS if each == task]
     left = functions[len(functions) // 2 :]
     half = [
         source.stub(text) if text.startswith(tuple(f"def {f}(" for f in left)) else text
-        for text in cells(name, "code", "solution", "visible-test")
+        for text in cells(task, "code", "solution", "visible-test")
     ]
-    for student, texts in (("ann", correct), ("bob", half), ("cy", [OTHERWISE[name]])):
+    for student, texts in (("ann", correct), ("bob", half), ("cy", [OTHERWISE[task]])):
         (folder / f"{student}.ipynb").write_text(as_notebook(texts), encoding="utf-8")
     with contextlib.redirect_stdout(io.StringIO()):
-        grade.grade(build.SOURCES / f"{name}.md", folder, out, SEED, sandbox.find())
+        grade.grade(build.SOURCES / f"{task}.md", folder, out, SEED, sandbox.find())
     with (out / "grades.csv").open(encoding="utf-8") as lines:
         rows = {row["student"]: row for row in csv.DictReader(lines)}
-    for part in parts(name):
+    for part in parts(task):
         marks = [rows[student][part.name] for student in ("ann", "bob", "cy")]
         if part.written:
             assert marks == ["", "", ""]
