@@ -1,8 +1,9 @@
 """Make everything that a class needs from the sources in classroom/assignments.
 
-For students: a notebook, a page of the site, a zip that works offline. For teachers: the solution,
-a source notebook for nbgrader, a zip for Gradescope. Students' artefacts stand in the folder
-students, which can be given away as it is; teachers' in the folder teachers.
+For students: a notebook, which is a page of the site too, and a zip that works offline. For
+teachers: the solution, a source notebook for nbgrader, a zip for Gradescope; the last two hold
+hidden tests, and so need the secret seed. Students' artefacts stand in the folder students, which
+can be given away as it is; teachers' in the folder teachers.
 """
 
 import argparse
@@ -18,11 +19,18 @@ from source import ANSWER, SourceError
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "classroom" / "assignments"
+PAGES = ROOT / "book" / "assignments"
+WHAT_SEED = (
+    "Hidden tests need a secret seed of at least 8 characters, which you keep: put one into a "
+    "file, say by python -c 'import secrets; print(secrets.token_hex())' > seed, and name it by "
+    "SEED=seed, or set VITUTOR_SEED."
+)
 EPOCH = (2000, 1, 1, 0, 0, 0)
 HOW = """{title}
 
-1. Python 3.11 or newer with JupyterLab, numpy, autograd, matplotlib, seaborn, tqdm and anywidget is
-   all it takes; vitutor itself lies in this folder, so nothing is fetched from a network.
+1. Python 3.11 or newer with JupyterLab, numpy, autograd, matplotlib, seaborn, tqdm, anywidget and
+   arviz-stats is all it takes; vitutor itself lies in this folder, so nothing is fetched from a
+   network.
 2. In this folder: jupyter lab {name}.ipynb
 3. Hand in {name}.ipynb.
 """
@@ -31,7 +39,8 @@ set -e
 apt-get update
 apt-get install -y bubblewrap python3 python3-venv
 python3 -m venv /autograder/venv
-/autograder/venv/bin/pip install myst-nb numpy autograd matplotlib seaborn tqdm anywidget
+/autograder/venv/bin/pip install myst-nb numpy autograd matplotlib seaborn tqdm anywidget \\
+    arviz-stats
 """
 RUN = """#!/usr/bin/env bash
 cd /autograder/source
@@ -53,7 +62,11 @@ def notebook(name, cells):
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     made = nbformat.v4.new_notebook(
         cells=[cell(k, t, f"{name}-{n:02d}", **m) for n, (k, t, m) in enumerate(cells, 1)],
-        metadata={"kernelspec": kernel, "language_info": {"name": "python"}},
+        metadata={
+            "kernelspec": kernel,
+            "language_info": {"name": "python"},
+            "mystnb": {"execution_mode": "off"},  # a page of the site: its stubs fail
+        },
     )
     made.nbformat_minor = 5
     nbformat.validate(made)
@@ -75,13 +88,6 @@ def for_students(assignment):
 
 def student_notebook(assignment):
     return notebook(assignment.name, [(k, t, {}) for k, t in for_students(assignment)])
-
-
-def page(assignment):
-    """The page of the site: nothing on it is executed, since stubs fail."""
-    texts = [t if k == "markdown" else f"```python\n{t}\n```" for k, t in for_students(assignment)]
-    note = f"% Made by make classroom from classroom/assignments/{assignment.name}.md\n"
-    return "\n\n".join([note, *texts]) + "\n"
 
 
 def solution_notebook(assignment):
@@ -179,29 +185,34 @@ def package(prefix):
     return {f"{prefix}{path.relative_to(folder.parent)}": path.read_bytes() for path in files}
 
 
-def build(assignment, folder, seed, original):
-    """Write all artefacts of one assignment below the folder; return the page for the site."""
-    name = assignment.name
-    parts = source.parts(assignment, seed)
-    students, teachers = folder / "students", folder / "teachers"
-    for each in (students, teachers / "solution", teachers / "nbgrader"):
-        each.mkdir(parents=True, exist_ok=True)
-    student = student_notebook(assignment)
-    (students / f"{name}.ipynb").write_text(student, encoding="utf-8")
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def build_for_students(assignment, folder):
+    """Write what students get below the folder; return their notebook."""
+    name, student = assignment.name, student_notebook(assignment)
+    write(folder / f"{name}.ipynb", student)
     how = HOW.format(title=assignment.title, name=name)
     offline = package("") | {f"{name}.ipynb": student, "README.txt": how}
-    pack(students / f"{name}.zip", {f"{name}/{key}": text for key, text in offline.items()})
-    (teachers / "solution" / f"{name}.ipynb").write_text(
-        solution_notebook(assignment), encoding="utf-8"
-    )
-    (teachers / "nbgrader" / f"{name}.ipynb").write_text(
-        nbgrader_notebook(assignment, parts), encoding="utf-8"
-    )
+    pack(folder / f"{name}.zip", {f"{name}/{key}": text for key, text in offline.items()})
+    return student
+
+
+def build_for_teachers(assignment, folder, seed, original):
+    """Write what holds solutions below the folder, and with a seed what holds hidden tests."""
+    name = assignment.name
+    write(folder / "solution" / f"{name}.ipynb", solution_notebook(assignment))
+    if not seed:
+        return
+    parts = source.parts(assignment, seed)
+    write(folder / "nbgrader" / f"{name}.ipynb", nbgrader_notebook(assignment, parts))
     grader = {
         f"classroom/{path.name}": path.read_bytes() for path in Path(__file__).parent.glob("*.py")
     }
     pack(
-        teachers / f"{name}-gradescope.zip",
+        folder / f"{name}-gradescope.zip",
         grader
         | package("src/")
         | {
@@ -211,18 +222,17 @@ def build(assignment, folder, seed, original):
             f"classroom/assignments/{name}.md": original,
         },
     )
-    return page(assignment)
 
 
 def read_seed(path):
     """The teacher's secret, from a file or else from the variable VITUTOR_SEED."""
-    seed = Path(path).read_text("utf-8").strip() if path else os.environ.get("VITUTOR_SEED", "")
+    try:
+        seed = Path(path).read_text("utf-8") if path else os.environ.get("VITUTOR_SEED", "")
+    except OSError as fault:
+        raise SystemExit(f"SEED names a file that cannot be read: {fault}. {WHAT_SEED}") from None
+    seed = seed.strip()
     if len(seed) < 8:
-        raise SystemExit(
-            "The hidden tests need a secret seed of at least 8 characters, which you keep: put one "
-            "into a file, say by python -c 'import secrets; print(secrets.token_hex())' > seed, "
-            f"and name it by SEED=seed, or set VITUTOR_SEED. Got {len(seed)} characters."
-        )
+        raise SystemExit(f"{WHAT_SEED} Got {len(seed)} characters.")
     return seed
 
 
@@ -230,18 +240,20 @@ def main():
     ask = argparse.ArgumentParser(description=__doc__)
     ask.add_argument("--seed", help="file of the secret seed")
     arguments = ask.parse_args()
-    seed = read_seed(arguments.seed)
-    pages = ROOT / "book" / "assignments"
+    seed = read_seed(arguments.seed) if arguments.seed or "VITUTOR_SEED" in os.environ else ""
+    made = ROOT / "_build" / "classroom"
     for path in sorted(SOURCES.glob("*.md")):
         try:
-            made = build(
-                source.read(path), ROOT / "_build" / "classroom", seed, path.read_text("utf-8")
-            )
+            assignment = source.read(path)
+            student = build_for_students(assignment, made / "students")
+            build_for_teachers(assignment, made / "teachers", seed, path.read_text("utf-8"))
         except SourceError as fault:
             sys.exit(f"{path.relative_to(ROOT)}: {fault}")
-        pages.mkdir(exist_ok=True)
-        (pages / path.name).write_text(made, encoding="utf-8")
+        write(PAGES / f"{path.stem}.ipynb", student)
         print(path.stem)
+    print(f"For students: {made / 'students'}; for teachers: {made / 'teachers'}.")
+    if not seed:
+        print(f"Neither nbgrader's notebooks nor Gradescope's zips were made. {WHAT_SEED}")
 
 
 if __name__ == "__main__":

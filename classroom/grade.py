@@ -1,7 +1,8 @@
 """Grade a folder of notebooks: black-box, in a sandbox, in parallel, to be resumed at any time.
 
 SUBMISSIONS holds NAME.ipynb or NAME/….ipynb for each student. Beside it, SUBMISSIONS-graded gets
-grades.csv, feedback/NAME.html, and results/, which remembers who is graded already.
+grades.csv, feedback/NAME.html, and results/, which remembers who is graded already. Marks given by
+hand stand there in marks.csv, with the columns student, part and points; it is only ever read.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import hashlib
 import html
 import io
 import json
+import math
 import os
 import queue
 import sys
@@ -32,6 +34,46 @@ ENDED = {
     "crash": "stopped: crashed, or ran out of memory",
 }
 FAULTS = {n for n, v in vars(builtins).items() if isinstance(v, type) and issubclass(v, Exception)}
+
+
+class MarksError(ValueError):
+    """What is wrong with the marks given by hand, and where."""
+
+
+def read_marks(path, parts, students):
+    """The points given by hand, by student and part; {} when there is no such file."""
+    if not path.exists():
+        return {}
+    most, marks = {p.name: p.points for p in parts if p.written}, {}
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        rows = csv.DictReader(lines)
+        if not {"student", "part", "points"} <= {*(rows.fieldnames or [])}:
+            raise MarksError(f"{path} needs a first line with student,part,points.")
+        for row in rows:
+            where, student, part = f"{path}, line {rows.line_num}", row["student"], row["part"]
+            if student not in students:
+                raise MarksError(f"{where}: nobody named {student!r} has handed in.")
+            if part not in most:
+                raise MarksError(
+                    f"{where}: marked by hand are {', '.join(most) or 'no parts'}; got {part!r}."
+                )
+            try:
+                points = float(row["points"])
+            except (TypeError, ValueError):
+                points = math.nan
+            if not 0 <= points <= most[part]:
+                raise MarksError(
+                    f"{where}: points are a number from 0 to {most[part]:g}; got {row['points']!r}."
+                )
+            if part in marks.setdefault(student, {}):
+                raise MarksError(f"{where}: {student!r} has a mark for {part!r} already.")
+            marks[student][part] = int(points) if points.is_integer() else points
+    return marks
+
+
+def points_of(part, result, by_hand):
+    """The points of a part, or None while it is not marked."""
+    return by_hand.get(part.name) if part.written else result["marks"][part.name][0]
 
 
 def submissions(folder):
@@ -118,14 +160,15 @@ def write(path, text):
     draft.replace(path)
 
 
-def feedback(assignment, parts, result):
+def feedback(assignment, parts, result, by_hand):
     """The page for one student; it tells no input and no right answer."""
     rows, total, most = [], 0, 0
     for part in parts:
-        if part.written:
-            rows.append((part.name, f"– / {part.points:g}", "Marked by hand."))
+        points = points_of(part, result, by_hand)
+        why = "Marked by hand." if part.written else result["marks"][part.name][1]
+        if points is None:
+            rows.append((part.name, f"– / {part.points:g}", why))
             continue
-        points, why = result["marks"][part.name]
         total, most = total + points, most + part.points
         rows.append((part.name, f"{points:g} / {part.points:g}", why))
     body = "\n".join(
@@ -152,16 +195,16 @@ td, th {{ text-align: left; padding: .3rem 1rem .3rem 0; vertical-align: top }}
 """
 
 
-def table(parts, results):
-    """grades.csv: one row a student, empty cells for parts that are marked by hand."""
+def table(parts, results, marks):
+    """grades.csv: one row a student, empty cells for parts that are not yet marked by hand."""
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
     out.writerow(["student", *(p.name for p in parts), "total", "status", "seconds"])
     for name, result in sorted(results.items()):
-        marks = [("" if p.written else result["marks"][p.name][0]) for p in parts]
+        given = [points_of(p, result, marks.get(name, {})) for p in parts]
         safe = f"'{name}" if name.startswith(("=", "+", "-", "@")) else name  # not a formula
-        total = sum(mark for mark in marks if mark != "")
-        out.writerow([safe, *marks, total, result["status"], result["seconds"]])
+        total = sum(mark for mark in given if mark is not None)
+        out.writerow([safe, *given, total, result["status"], result["seconds"]])
     return text.getvalue()
 
 
@@ -176,6 +219,8 @@ def grade(path, folder, out, seed, bwrap, workers=None):
     for each in ("results", "feedback"):
         (out / each).mkdir(parents=True, exist_ok=True)
     workers = workers or len(os.sched_getaffinity(0))
+    found = submissions(folder)
+    marks = read_marks(out / "marks.csv", parts, found)
     slots = queue.SimpleQueue()
     for slot in range(workers):
         slots.put(slot)
@@ -194,15 +239,15 @@ def grade(path, folder, out, seed, bwrap, workers=None):
             finally:
                 slots.put(slot)
             write(memory, json.dumps(known))
-        write(out / "feedback" / f"{quote(name, safe='')}.html", feedback(assignment, parts, known))
+        page = feedback(assignment, parts, known, marks.get(name, {}))
+        write(out / "feedback" / f"{quote(name, safe='')}.html", page)
         return name, known
 
-    found = submissions(folder)
     with ThreadPoolExecutor(workers) as pool:
         jobs = [pool.submit(work, *each) for each in found.items()]
         bar = tqdm(as_completed(jobs), total=len(jobs), unit="student", disable=None)
         results = dict(job.result() for job in bar)
-    write(out / "grades.csv", table(parts, results))
+    write(out / "grades.csv", table(parts, results, marks))
     return results
 
 
@@ -226,6 +271,8 @@ def main():
         grade(path, folder, out, seed, sandbox.find())
     except sandbox.NoSandboxError as fault:
         sys.exit(f"Nothing was graded, since students' code needs a sandbox: {fault}")
+    except MarksError as fault:
+        sys.exit(str(fault))
     print(out / "grades.csv")
 
 

@@ -14,6 +14,7 @@ from worker import encode, pack
 KINDS = ("solution", "visible-test", "hidden-test", "rubric", "written")
 ANSWER = "<!-- answer -->"
 STUB = "# stub:"
+LINE = 66  # letters of code that fit the page of a phone
 
 
 class SourceError(ValueError):
@@ -98,7 +99,10 @@ def stub(text):
     lines, kept, at = text.splitlines(), [], 0
     for node, head, message in functions(text):
         text = json.dumps(message, ensure_ascii=False)
-        kept += [*lines[at:head], f"    raise NotImplementedError({text})"]
+        whole = f"    raise NotImplementedError({text})"
+        if len(whole) > LINE:
+            whole = f"    raise NotImplementedError(\n        {text}\n    )"
+        kept += [*lines[at:head], whole]
         at = node.end_lineno
     return "\n".join(kept)
 

@@ -9,7 +9,8 @@ ROOT = Path(__file__).parents[1]
 DESKTOP = {"width": 1280, "height": 900}
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 PAGES = [TOC["root"], *(page["file"] for part in TOC["parts"] for page in part["chapters"])]
-CHAPTERS = [page for page in PAGES if "{code-cell}" in (ROOT / f"{page}.md").read_text("utf-8")]
+SOURCES = {page: ROOT / f"{page}.md" for page in PAGES if (ROOT / f"{page}.md").exists()}
+CHAPTERS = [p for p, path in SOURCES.items() if "{code-cell}" in path.read_text("utf-8")]
 
 
 def pytest_generate_tests(metafunc):

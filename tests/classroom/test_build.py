@@ -21,9 +21,13 @@ SECRETS = [b"SECRET", b"part(", b"rng.normal"]
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("classroom")
     small = source.read(SMALL)
-    page = build.build(small, folder, SEED, SMALL.read_text("utf-8"))
-    (folder / "students" / "small.md").write_text(page, encoding="utf-8")
+    build_all(small, folder)
     return folder
+
+
+def build_all(assignment, folder):
+    build.build_for_students(assignment, folder / "students")
+    build.build_for_teachers(assignment, folder / "teachers", SEED, SMALL.read_text("utf-8"))
 
 
 def contents(folder):
@@ -50,7 +54,7 @@ def test_nothing_for_students_tells_a_solution_or_a_hidden_test(folder):
 
 
 def test_it_is_the_same_to_the_byte(folder, tmp_path):
-    build.build(source.read(SMALL), tmp_path, SEED, SMALL.read_text("utf-8"))
+    build_all(source.read(SMALL), tmp_path)
     for made in (path for path in tmp_path.rglob("*") if path.is_file()):
         assert made.read_bytes() == (folder / made.relative_to(tmp_path)).read_bytes(), made
 
@@ -73,7 +77,7 @@ def test_a_student_gets_signature_docstring_and_message(folder):
     text = "\n".join(code(folder / "students" / "small.ipynb"))
     assert 'def kl(mean, sd):\n    """KL(N(mean, sd²) || N(0, 1)) in nats."""\n    raise' in text
     assert 'NotImplementedError("return the KL divergence in nats")' in text
-    assert "<details>" in (folder / "students" / "small.md").read_text("utf-8")
+    assert "<details>" in (folder / "students" / "small.ipynb").read_text("utf-8")
 
 
 def run(cells):
@@ -140,11 +144,45 @@ def test_a_solution_without_a_stub_is_refused(tmp_path):
         build.student_notebook(small)
 
 
-def test_every_assignment_of_the_repository_builds(tmp_path):
-    for path in build.SOURCES.glob("*.md"):
-        page = build.build(source.read(path), tmp_path, SEED, path.read_text("utf-8"))
-        made = build.ROOT / "book" / "assignments" / path.name
-        assert made.read_text("utf-8") == page, "run make classroom"
+@pytest.fixture
+def make(tmp_path, monkeypatch):
+    """Run `make classroom` on the small assignment, in a folder of its own."""
+
+    def make(*arguments):
+        (tmp_path / "sources").mkdir()
+        (tmp_path / "sources" / "small.md").write_bytes(SMALL.read_bytes())
+        monkeypatch.setattr(build, "SOURCES", tmp_path / "sources")
+        monkeypatch.setattr(build, "PAGES", tmp_path / "pages")
+        monkeypatch.setattr(build, "ROOT", tmp_path)
+        monkeypatch.setattr(build, "package", lambda prefix: {})
+        monkeypatch.setattr(sys, "argv", ["build.py", *arguments])
+        monkeypatch.delenv("VITUTOR_SEED", raising=False)
+        build.main()
+        made = {path.name for path in tmp_path.rglob("small*") if path.suffix != ".md"}
+        return made, tmp_path
+
+    return make
+
+
+def test_students_artefacts_need_no_seed(make, capsys):
+    made, folder = make()
+    assert made == {"small.ipynb", "small.zip"}
+    assert not (folder / "_build" / "classroom" / "teachers" / "nbgrader").exists()
+    page = (folder / "pages" / "small.ipynb").read_bytes()
+    assert page == (folder / "_build" / "classroom" / "students" / "small.ipynb").read_bytes()
+    assert "Neither nbgrader's notebooks nor Gradescope's zips were made" in capsys.readouterr().out
+
+
+def test_teachers_artefacts_need_a_seed(make, tmp_path):
+    seed = tmp_path / "seed.txt"
+    with pytest.raises(SystemExit, match="SEED names a file that cannot be read"):
+        build.read_seed(str(seed))
+    seed.write_text("short")
+    with pytest.raises(SystemExit, match="Got 5 characters"):
+        build.read_seed(str(seed))
+    seed.write_text(SEED)
+    made, _ = make("--seed", str(seed))
+    assert "small-gradescope.zip" in made
 
 
 def test_the_seed_draws_the_cases(tmp_path):
