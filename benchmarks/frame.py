@@ -40,7 +40,7 @@ def main():
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=list(browser.FLAGS))
         print("| widget | median ms | 95 % ms | frames |\n| --- | --- | --- | --- |")
-        for file in sorted(html.glob("book/*.html")):
+        for file in sorted(html.glob("book/**/*.html")):
             if not re.search(r'"kind":\s*"\w+"', file.read_text(encoding="utf-8")):
                 continue
             page = chromium.new_page()

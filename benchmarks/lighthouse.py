@@ -32,8 +32,8 @@ HEAD = f"""# Lighthouse
 `python benchmarks/lighthouse.py {{runs}}`: Lighthouse {VERSION}, pages served compressed, scores
 out of 100, medians of {{runs}}. P, A, B, S: performance, accessibility, best practices, search
 engines. The first row is a page of a default Jupyter Book 1 with one formula and one slider; its
-CDNs' files come from npm and are served alike. *ratio* is the mobile performance over the default
-page's.
+CDNs' files come from npm and are served alike, each CDN by a server of its own. *ratio* is the
+mobile performance over the default page's.
 
 | page | {" | ".join(COLUMNS)} | ratio |
 | --- | {"---: | " * len(COLUMNS)}---: |
@@ -81,11 +81,12 @@ def main(runs="3"):
     install()
     html = ROOT / "_build" / "html"
     rows = {}
-    with serve.running(default_book.build(ROOT / "_build" / "default_book")) as site:
-        rows["*default Jupyter Book*"] = base = medians(f"{site}/page.html", int(runs))
+    with default_book.running() as page:
+        rows["*default Jupyter Book*"] = base = medians(page, int(runs))
     with serve.running(html) as site:
-        for file in sorted(html.glob("book/*.html")):
-            rows[f"book/{file.stem}"] = medians(f"{site}/book/{file.name}", int(runs))
+        for file in sorted(html.glob("book/**/*.html")):
+            page = file.relative_to(html).as_posix()
+            rows[page.removesuffix(".html")] = medians(f"{site}/{page}", int(runs))
     place = len(CATEGORIES)
     text = HEAD.format(runs=runs)
     for name, scores in rows.items():

@@ -40,13 +40,12 @@ def row(chromium, name, address):
 
 def main():
     html = ROOT / "_build" / "html"
-    default = default_book.build(ROOT / "_build" / "default_book")
-    pages = sorted(file.relative_to(html) for file in html.glob("book/*.html"))
+    pages = sorted(file.relative_to(html) for file in html.glob("book/**/*.html"))
     path = browser.find()
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=list(browser.FLAGS))
-        with serve.running(default) as site:
-            table = row(chromium, "*default Jupyter Book*", f"{site}/page.html")
+        with default_book.running() as address:
+            table = row(chromium, "*default Jupyter Book*", address)
         with serve.running(html) as site:
             for page in pages:
                 table += row(chromium, page.with_suffix(""), f"{site}/{page}")

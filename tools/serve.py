@@ -11,9 +11,14 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, StaticFileHandler
 
 
+class Files(StaticFileHandler):
+    def set_extra_headers(self, path):
+        self.set_header("Access-Control-Allow-Origin", "*")  # as GitHub Pages and CDNs do
+
+
 async def main(folder, port="8000"):
     files = {"path": folder, "default_filename": "index.html"}
-    server = HTTPServer(Application([("/(.*)", StaticFileHandler, files)], compress_response=True))
+    server = HTTPServer(Application([("/(.*)", Files, files)], compress_response=True))
     sockets = bind_sockets(int(port), "127.0.0.1")
     server.add_sockets(sockets)
     print(f"Serving http://127.0.0.1:{sockets[0].getsockname()[1]}/ until Ctrl-C", flush=True)

@@ -53,6 +53,41 @@ def test_fits_a_phone(visit, name):
 
 
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_nothing_jumps_while_it_opens(visit, name, viewport):
+    """Widgets, pictures and formulas find their room kept: 0.1 is what Lighthouse allows."""
+    page = visit(name, viewport=viewport)
+    page.wait_for_load_state("networkidle")
+    shift = page.evaluate(
+        """() => new Promise(done => {
+            const shifts = [];
+            new PerformanceObserver(list => shifts.push(...list.getEntries()))
+                .observe({ type: "layout-shift", buffered: true });
+            setTimeout(() => done(shifts.reduce((sum, { value }) => sum + value, 0)), 300);
+        })"""
+    )
+    assert shift < 0.1
+
+
+@pytest.mark.parametrize("place", [-6, -3, -2, -1])
+def test_a_link_to_a_section_lands_there(visit, chapter, place):
+    """Though what lies above it has not been laid out."""
+    sections = visit(chapter, viewport=PHONE).locator("article > section > section")
+    ids = sections.evaluate_all("all => all.map(each => each.id)")
+    section = ids[max(place, -len(ids))]
+    page = visit(chapter, hash=f"#{section}", viewport=PHONE)
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(300)
+    top, left = page.evaluate(
+        """id => [
+            document.getElementById(id).getBoundingClientRect().top,
+            document.documentElement.scrollHeight - scrollY - innerHeight,
+        ]""",
+        section,
+    )
+    assert 0 <= top <= (100 if left > 2 else PHONE["height"] - 100)
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_looks(visit, name, scheme, viewport):
     """Readers' colour scheme is followed; the pictures are kept to be looked at."""

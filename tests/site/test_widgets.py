@@ -242,6 +242,16 @@ def test_its_link_reproduces_its_state(widget, kind):
     check(again)
 
 
+def test_its_link_leads_to_it(visit, widget, pages, kind):
+    link = widget(kind).locator(".vt-foot a").get_attribute("href")
+    page = visit(pages[kind], hash=link, viewport=PHONE)
+    root = page.locator(f'.vitutor[data-kind="{kind}"]').first
+    root.wait_for()
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(300)
+    assert -5 < root.bounding_box()["y"] < PHONE["height"] / 2
+
+
 @pytest.mark.parametrize("junk", ["step=x&draws=-3&seed=1e99", "points=1;2;a&start=,,&mu=NaN"])
 def test_a_broken_link_does_no_harm(widget, pages, kind, junk):
     name = widget(kind).locator(".vt-foot a").get_attribute("href").split(":")[0]

@@ -69,6 +69,7 @@ export function plot({ title, label, x, y, ratio, draw }) {
   }
   const observer = new ResizeObserver(resize);
   observer.observe(element);
+  queueMicrotask(resize); // by then it is in the page, and nothing moves after the first paint
 
   return {
     element,

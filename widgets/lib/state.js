@@ -12,10 +12,10 @@ export function stateLink(name, root, apply) {
   const element = h("a", { class: "vt-link", href: prefix, onclick: share }, "Link to this state");
   const read = (hash) => new Map(new URLSearchParams(hash.slice(prefix.length)));
 
-  function follow(hash, scroll) {
+  function follow(hash) {
     if (!hash.startsWith(prefix)) return;
     apply(read(hash));
-    if (scroll) root.scrollIntoView({ block: "nearest" });
+    root.scrollIntoView({ block: "nearest" });
   }
 
   function share(event) {
@@ -36,14 +36,14 @@ export function stateLink(name, root, apply) {
     if (!link || root.contains(link)) return;
     event.preventDefault();
     history.replaceState(history.state, "", link.getAttribute("href"));
-    follow(link.getAttribute("href"), true);
+    follow(link.getAttribute("href"));
   };
-  const changed = () => follow(decodeURI(location.hash), true);
+  const changed = () => follow(decodeURI(location.hash));
   document.addEventListener("click", clicked, true);
   addEventListener("hashchange", changed);
   return {
     element,
-    open: () => follow(decodeURI(location.hash), false),
+    open: () => follow(decodeURI(location.hash)),
     update(params) {
       element.setAttribute("href", prefix + new URLSearchParams(params));
     },
