@@ -203,17 +203,6 @@ def test_the_robust_line_comes_back_and_the_normal_one_does_not():
     assert np.all(np.diff(robust[1:]) < 0)
 
 
-def log_joint_slips(z, a):
-    """The mixture's density by its own formula, for z (..., 2) and a (...); the prior by scipy."""
-    share = special.expit(a)
-    r = SLIPPED - z @ X5.T
-    density = (1 - share)[..., None] * stats.norm.pdf(r) + share[..., None] * stats.norm.pdf(
-        r, scale=10
-    )
-    prior_of_a = stats.beta(1, 9).pdf(share) * share * (1 - share)
-    return np.log(density).sum(axis=-1) - np.sum(z**2, axis=-1) / 200 + np.log(prior_of_a)
-
-
 def test_eq_logit():
     """The density in a is a density, and gives each interval what the density in π gives it."""
     beta = stats.beta(1, 9)
@@ -233,26 +222,62 @@ def test_eq_logit():
     np.testing.assert_allclose(slope, special.expit(a) * special.expit(-a), rtol=1e-6)
 
 
+def test_eq_beta():
+    for k in range(6):
+
+        def term(share, k=k):
+            return share**k * (1 - share) ** (5 - k) * 9 * (1 - share) ** 8
+
+        assert integrate.quad(term, 0, 1)[0] == pytest.approx(9 * special.beta(k + 1, 14 - k))
+
+
 def test_the_slip_is_blamed(number, told):
-    nodes, weights = LEGENDRE
+    """By quadrature over all three latent variables, where the chapter sums over 32 ways."""
+    nodes, weights = np.polynomial.legendre.leggauss(240)
     few, of_few = np.polynomial.legendre.leggauss(40)
-    z = np.stack(np.meshgrid(-1 + 13 * nodes, 1 + 8 * nodes, indexing="ij"), axis=-1)
-    a = -4 + 8 * few
-    log_p = np.array([log_joint_slips(z, np.full(z.shape[:2], value)) for value in a])
-    mass = np.exp(log_p - log_p.max()) * of_few[:, None, None] * np.outer(weights, weights)
-    mass /= mass.sum()
-    share = special.expit(a)[:, None, None, None]
+    z = np.stack(np.meshgrid(25 * nodes, 12 * nodes, indexing="ij"), axis=-1)
     r = SLIPPED - z @ X5.T
-    slip, good = share * stats.norm.pdf(r, scale=10), (1 - share) * stats.norm.pdf(r)
-    blame = np.einsum("abc,abcn->n", mass, slip / (slip + good))
-    assert number("blackbox", "box_blame") == pytest.approx(100 * blame[2], abs=0.01)
-    assert number("blackbox", "box_blame_rest") == pytest.approx(
-        100 * np.delete(blame, 2).max(), abs=0.1
-    )
-    mean_share = np.sum(mass * share[..., 0])
-    shown = told("blackbox", "share of slips")
-    assert shown == pytest.approx([mean_share] * 2, abs=2e-3)
-    assert 0.02 < number("blackbox", "box_slips_kl") < 0.05
+    good, slip = stats.norm.pdf(r), stats.norm.pdf(r, scale=10)
+    prior = np.exp(-np.sum(z**2, axis=-1) / 200) / (200 * np.pi) * 25 * 12
+    prior *= np.outer(weights, weights)
+    evidence, blame, mean_share = 0.0, np.zeros(5), 0.0
+    for a, weight in zip(-4.5 + 9.5 * few, 9.5 * of_few, strict=True):
+        share = special.expit(a)
+        of_a = stats.beta(1, 9).pdf(share) * share * (1 - share) * weight
+        density = (1 - share) * good + share * slip
+        mass = density.prod(axis=-1) * prior * of_a
+        evidence += mass.sum()
+        mean_share += mass.sum() * share
+        blame += np.einsum("ab,abn->n", mass, share * slip / density)
+    blame, mean_share = blame / evidence, mean_share / evidence
+    assert number("blackbox", "box_blame") == pytest.approx(100 * blame[2], abs=1e-3)
+    rest = 100 * np.delete(blame, 2).max()
+    assert number("blackbox", "box_blame_rest") == pytest.approx(rest, abs=1e-2)
+    by_q, exactly = told("blackbox", "share of slips:")
+    assert exactly == pytest.approx(mean_share, abs=6e-4)
+    assert by_q == pytest.approx(mean_share, abs=2e-3)
+
+    fit = vt.fit(log_joint_slips_traced, vt.FullRank(3), draws=100)
+    eps = vt.FullRank(3).noise(np.random.default_rng(3), 200_000)
+    elbo = vt.elbo(log_joint_slips_traced, fit.family, fit.phi, eps)
+    assert number("blackbox", "box_slips_kl") == pytest.approx(np.log(evidence) - elbo, abs=4e-3)
+    q = fit.q.sample(np.random.default_rng(4), 200_000)
+    odds = special.expit(q[:, 2])[:, None] * stats.norm.pdf(SLIPPED - q[:, :2] @ X5.T, scale=10)
+    rest = special.expit(-q[:, 2])[:, None] * stats.norm.pdf(SLIPPED - q[:, :2] @ X5.T)
+    by_q = 100 * np.mean(odds / (odds + rest), axis=0)[2]
+    assert number("blackbox", "box_blame_q") == pytest.approx(by_q, abs=0.02)
+    assert by_q > 100 * blame[2] + 0.5
+
+
+def log_joint_slips_traced(latent):
+    z, a = latent[:, :2], latent[:, 2:]
+    squares = (SLIPPED - z @ X5.T) ** 2
+    good = -anp.logaddexp(0, a) - squares / 2
+    slip = -anp.logaddexp(0, -a) - squares / 200 - np.log(10)
+    log_lik = anp.sum(anp.logaddexp(good, slip), axis=1) - 2.5 * np.log(2 * np.pi)
+    log_prior = np.log(9) - 8 * anp.logaddexp(0, a)[:, 0] - anp.sum(z**2, axis=1) / 200
+    jacobian = -anp.logaddexp(0, a)[:, 0] - anp.logaddexp(0, -a)[:, 0]
+    return log_lik + log_prior - np.log(200 * np.pi) + jacobian
 
 
 def test_eq_batch():
