@@ -115,6 +115,8 @@ def command(bwrap, uid):
         line += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
         line += ["--unshare-user", "--disable-userns", "--uid", "65534", "--gid", "65534"]
+    # Before what is seen, which may lie below it.
+    line += ["--perms", "1777", "--size", str(TMP), "--tmpfs", "/tmp"]
     parents = {parent for path in {*seen, Path("/grader/x")} for parent in path.parents}
     for path in sorted(parents - system):  # bubblewrap's own would be closed to others
         line += ["--perms", "0755", "--dir", str(path)]
@@ -125,7 +127,6 @@ def command(bwrap, uid):
     line += ["--ro-bind", str(HERE / "worker.py"), "/grader/worker.py"]
     line += ["--ro-bind", str(cache / "pyc"), "/grader/pyc"]
     line += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
-    line += ["--perms", "1777", "--size", str(TMP), "--tmpfs", "/tmp"]
     line += ["--perms", "0777", "--dir", "/tmp/mpl"]
     for fonts in (cache / "mpl").glob("fontlist*.json"):
         line += ["--ro-bind", str(fonts), f"/tmp/mpl/{fonts.name}"]
@@ -224,10 +225,14 @@ def find():
         return path
     trial = [path, "--ro-bind", "/", "/", "--unshare-all", "true"]
     said = subprocess.run(trial, capture_output=True, text=True).stderr.strip()
+    if said:
+        raise NoSandboxError(
+            f"bubblewrap does not work here: {said}. It needs namespaces, which containers often "
+            "forbid and Ubuntu restricts (kernel.apparmor_restrict_unprivileged_userns)."
+        )
     raise NoSandboxError(
-        f"bubblewrap does not work here: {said or f'the trial run ended by {ended}'}. It needs "
-        "namespaces, which containers often forbid and Ubuntu restricts "
-        "(kernel.apparmor_restrict_unprivileged_userns)."
+        f"bubblewrap works here, but a trial notebook did not run in it by {sys.executable}; it "
+        f"ended by {ended!r}."
     )
 
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -372,6 +373,20 @@ def test_the_sandbox_hides(probed, probe, request):
     assert probed[probe] == [0]
 
 
+def test_a_project_below_tmp_is_seen(bwrap, monkeypatch):
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        package = Path(folder) / "vitutor" / "__init__.py"
+        package.parent.mkdir()
+        package.touch()
+        Path(folder).chmod(0o755)
+        monkeypatch.setattr(sandbox.vitutor, "__file__", str(package))
+        code = f"import os\ndef seen(): return os.path.exists({str(package)!r})"
+        job = [{"part": "seen", "function": "seen", "cases": [[]]}]
+        written, ended = sandbox.run(bwrap, job, as_notebook([code]).encode())
+    assert ended == "well"
+    assert grade.parse(written)["seen"]["values"] == [True]
+
+
 def test_killed_half_way_it_loses_nothing_and_repeats_nothing(folder, tmp_path, bwrap):
     some = tmp_path / "some"
     some.mkdir()
@@ -419,4 +434,7 @@ def test_without_a_sandbox_it_refuses_and_says_why(tmp_path, monkeypatch):
     broken.write_text("#!/bin/sh\necho no namespaces >&2\nexit 1\n")
     broken.chmod(0o755)
     with pytest.raises(sandbox.NoSandboxError, match="no namespaces"):
+        sandbox.find()
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(sandbox.NoSandboxError, match="a trial notebook did not run"):
         sandbox.find()
