@@ -25,6 +25,7 @@ MIB = 2**20
 SECONDS = 20  # for a whole submission
 SHARE = 5  # for one cell or one case
 OUTPUT = 1 * MIB
+FILES = 2000  # an empty one takes a kilobyte of the kernel's memory
 RLIMITS = {
     "RLIMIT_AS": 1024 * MIB,
     "RLIMIT_CPU": SECONDS + 5,  # the clock ends a loop first, so its status is always the same
@@ -159,10 +160,11 @@ def run(bwrap, job, notebook, slot=0, seconds=SECONDS):
     read, write = os.pipe()
     os.write(write, seccomp())
     os.close(write)
+    told, tell = os.pipe()
     with tempfile.TemporaryFile() as stdin:
         stdin.write(json.dumps(job).encode() + b"\n" + notebook)
         stdin.seek(0)
-        line = [*command(bwrap, uid), "--seccomp", str(read), "--"]
+        line = [*command(bwrap, uid), "--seccomp", str(read), "--info-fd", str(tell), "--"]
         process = subprocess.Popen(
             [
                 *line,
@@ -177,23 +179,28 @@ def run(bwrap, job, notebook, slot=0, seconds=SECONDS):
             env={},  # bubblewrap's own could be read from inside, in /proc/1/environ
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            pass_fds=[read],
+            pass_fds=[read, tell],
         )
     os.close(read)
+    os.close(tell)
     try:
-        return listen(process, time.monotonic() + seconds)
+        with open(told, "rb") as info:
+            child = json.loads(info.read() or b"{}").get("child-pid")
+        return listen(process, child, time.monotonic() + seconds)
     finally:
         process.kill()  # bubblewrap takes all that is in the sandbox with it
         process.wait()
         process.stdout.close()
 
 
-def listen(process, deadline):
+def listen(process, child, deadline):
     written = b""
-    while len(written) <= OUTPUT:
+    while len(written) <= OUTPUT and files(child) <= FILES:
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+        if left <= 0:
             return written, "time"
+        if not select.select([process.stdout], [], [], min(left, 0.1))[0]:
+            continue
         more = os.read(process.stdout.fileno(), 2**16)
         if not more:
             try:
@@ -203,6 +210,15 @@ def listen(process, deadline):
             return written, "crash" if code else "well"
         written += more
     return written[:OUTPUT], "output"
+
+
+def files(child):
+    """How many files, folders and links there are in the sandbox's /tmp."""
+    try:
+        tmp = os.statvfs(f"/proc/{child}/root/tmp")
+    except (FileNotFoundError, ProcessLookupError):  # it is not there yet, or no longer
+        return 0
+    return tmp.f_files - tmp.f_ffree if tmp.f_blocks * tmp.f_frsize == TMP else 0
 
 
 PROBE = json.dumps(
