@@ -30,9 +30,10 @@ SEED = "a secret of the benchmark"
 NEEDS = Path(__file__).with_name("nbgrader-requirements.txt")
 HEAD = """# Grading a class
 
-`python benchmarks/grading.py`, Python {python}, {cores} cores, a load of {load:.1f} before it began. The
-tests' small assignment, every answer right; *done* counts all marks for make grade, and finished
-notebooks for nbgrader. Peaks of memory in MiB: of the grading process, and of the largest below it.
+`python benchmarks/grading.py`, Python {python}, {cores} cores, a load of {load:.1f} before it
+began. The tests' small assignment, every answer right; *done* counts all marks for make grade, and
+finished notebooks for nbgrader. Peaks of memory in MiB: of the grading process, and of the largest
+below it.
 The target is 50 in 30 s and 500 in 360 s on two cores, with memory that does not grow.
 
 | | submissions | done | seconds | grader, MiB | below it, MiB |
