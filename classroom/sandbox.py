@@ -156,7 +156,8 @@ def run(bwrap, job, notebook, slot=0, seconds=SECONDS):
     `slot` tells apart those who call at the same time.
     """
     uid = 1_000_000 + os.getpid() * 64 + slot if os.geteuid() == 0 else 0
-    limits = json.dumps({"uid": uid, "seconds": SHARE, "rlimits": RLIMITS})
+    path = str(Path(vitutor.__file__).parents[1])  # -I keeps PYTHONPATH out
+    limits = json.dumps({"uid": uid, "seconds": SHARE, "rlimits": RLIMITS, "path": path})
     read, write = os.pipe()
     os.write(write, seccomp())
     os.close(write)
