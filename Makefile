@@ -13,8 +13,8 @@ help:  ## what each target does
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
 
 book: $(READY)  ## execute the chapters and build the site into _build/html
-	@# Pages show what the code computed, so a change of the code empties the cache.
-	@key=_build/code-$$(find src requirements.txt -type f ! -name '*.pyc' -exec cksum {} + | sort | cksum | cut -d' ' -f1); \
+	@# Pages show what code computed and benchmarks measured: a change of either empties the cache.
+	@key=_build/code-$$(find src benchmarks/results requirements.txt -type f ! -name '*.pyc' -exec cksum {} + | sort | cksum | cut -d' ' -f1); \
 	test -e $$key || { rm -rf _build && mkdir _build && touch $$key; }
 	@# Sphinx warns about a page only when it reads it, so after a failure it reads all again.
 	@$(BIN)/jupyter-book build -q -n -W --keep-going . || { rm -rf _build/.doctrees; exit 1; }
