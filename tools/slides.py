@@ -174,7 +174,7 @@ def as_html(slides):
 def markdown():
     """Markdown, with formulas in the form that Sphinx gives them."""
     made = MarkdownIt("commonmark", {"html": True, "typographer": True})
-    made.enable(["table", "smartquotes"])
+    made.enable("smartquotes")
     made.use(dollarmath_plugin)
     kinds = {"math_inline": ("span", r"\({}\)"), "math_block": ("div", r"\[{}\]")}
     for kind, (tag, form) in kinds.items():

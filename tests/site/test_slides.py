@@ -93,15 +93,12 @@ def test_axe_finds_nothing(show, deck):
 def test_an_answer_shows_after_the_question(show):
     page = show("elbo")
     page.evaluate("Reveal.slide(3)")
-    question, answer = (
-        page.get_by_text("Which is larger"),
-        page.get_by_text("log of the mean weight"),
-    )
-    assert question.is_visible()
-    opacity = "e => getComputedStyle(e.closest('.fragment')).opacity"
+    assert page.locator("blockquote", has_text="Which is larger").is_visible()
+    answer = page.locator(".fragment", has=page.get_by_text("log of the mean weight"))
+    opacity = "e => getComputedStyle(e).opacity"
     assert answer.evaluate(opacity) == "0"
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelector('.present .present .fragment.visible')")
+    page.wait_for_function(f"e => ({opacity})(e) === '1'", arg=answer.element_handle())
     assert page.evaluate("Reveal.getIndices().h") == 3
 
 
@@ -111,7 +108,7 @@ def test_figures_code_and_prints_are_the_chapters_own(html, deck):
     figures = re.findall(r"data:image/svg\+xml;base64,([^\"]+)", text)
     shown = {(html / "book" / n).read_text("utf-8") for n in re.findall(r'"([^"]+\.svg)"', chapter)}
     assert len(figures) >= 4
-    assert all(base64.b64decode(each).decode() in shown for each in figures)
+    assert all(base64.b64decode(each).decode().strip() in shown for each in figures)
     printed = re.findall(r'data-mime-type="text/plain">\n<pre>\n?(.*?)</pre>', text, re.DOTALL)
     assert printed
     assert all(each.strip() in chapter for each in printed)

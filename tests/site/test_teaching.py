@@ -34,11 +34,11 @@ def test_there_are_links_to_every_kind():
     assert len(links()) >= 15
 
 
-@pytest.mark.parametrize(("page", "name", "state"), links())
-def test_the_state_is_applied(visit, html, page, name, state):
-    assert f'"name": "{name}"' in (html / "book" / f"{page}.html").read_text("utf-8")
-    opened = visit(f"book/{page}", hash=f"#{name}:{state}")
-    link = opened.locator(f'a.vt-link[href^="#{name}:"]')
+@pytest.mark.parametrize(("page", "widget", "state"), links())
+def test_the_state_is_applied(visit, html, page, widget, state):
+    assert f'"name": "{widget}"' in (html / "book" / f"{page}.html").read_text("utf-8")
+    opened = visit(f"book/{page}", hash=f"#{widget}:{state}")
+    link = opened.locator(f'a.vt-link[href^="#{widget}:"]')
     link.wait_for()
     opened.wait_for_timeout(500)  # the link follows the state after 200 ms
     shown = dict(parse_qsl(link.get_attribute("href").split(":", 1)[1]))
