@@ -48,6 +48,24 @@ def test_the_state_is_applied(visit, html, page, widget, state):
     assert opened.context.cookies() == []
 
 
+@pytest.mark.parametrize(
+    ("draws", "arrive"),
+    [
+        (2, {"sticking the landing"}),
+        (10, {"sticking the landing", "score function with baseline"}),
+        (100, {"sticking the landing", "score function with baseline"}),
+    ],
+)
+def test_who_arrives_in_the_race(visit, draws, arrive):
+    page = visit("book/gradients", hash=f"#race:draws={draws}&step=0&play=1")
+    page.wait_for_function("document.querySelector('.vitutor')?.dataset.step === '400'")
+    text = page.locator(".vitutor").first.inner_text()
+    found = dict(re.findall(r"^([a-z ]+)\s+KL (\S+(?: × 10\S+)?) nats", text, re.M))
+    assert len(found) == 4
+    # Tiny numbers stand as powers of ten.
+    assert {name for name, kl in found.items() if "10⁻" in kl} == arrive, found
+
+
 def test_a_climb_stays_on_its_hump(visit):
     """As the guide says of the left hump."""
     page = visit("book/inference", hash="#elbo:target=two-humps&mu=-2&sigma=0.5&step=0")
