@@ -13,8 +13,8 @@ help:  ## what each target does
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
 
 book: $(READY)  ## execute the chapters and build the site into _build/html
-	@# Pages show what the code computed, so a change of the code empties the cache.
-	@key=_build/code-$$(find src requirements.txt -type f ! -name '*.pyc' -exec cksum {} + | sort | cksum | cut -d' ' -f1); \
+	@# Pages show what code computed and benchmarks measured: a change of either empties the cache.
+	@key=_build/code-$$(find src benchmarks/results requirements.txt -type f ! -name '*.pyc' -exec cksum {} + | sort | cksum | cut -d' ' -f1); \
 	test -e $$key || { rm -rf _build && mkdir _build && touch $$key; }
 	@# Nor does Sphinx look at these when no page has changed.
 	@look=_build/look-$$(find book/_static tools widgets/host.js _config.yml -type f ! -name '*.pyc' -exec cksum {} + | sort | cksum | cut -d' ' -f1); \

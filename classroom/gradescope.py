@@ -8,7 +8,7 @@ import grade
 import sandbox
 import source
 
-HOME = Path("/autograder")
+HOME = Path(__file__).parents[2]  # on Gradescope, /autograder
 
 
 def results(parts, result):

@@ -25,6 +25,7 @@ MIB = 2**20
 SECONDS = 20  # for a whole submission
 SHARE = 5  # for one cell or one case
 OUTPUT = 1 * MIB
+FILES = 2000  # an empty one takes a kilobyte of the kernel's memory
 RLIMITS = {
     "RLIMIT_AS": 1024 * MIB,
     "RLIMIT_CPU": SECONDS + 5,  # the clock ends a loop first, so its status is always the same
@@ -115,6 +116,8 @@ def command(bwrap, uid):
         line += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
         line += ["--unshare-user", "--disable-userns", "--uid", "65534", "--gid", "65534"]
+    # Before what is seen, which may lie below it.
+    line += ["--perms", "1777", "--size", str(TMP), "--tmpfs", "/tmp"]
     parents = {parent for path in {*seen, Path("/grader/x")} for parent in path.parents}
     for path in sorted(parents - system):  # bubblewrap's own would be closed to others
         line += ["--perms", "0755", "--dir", str(path)]
@@ -125,7 +128,6 @@ def command(bwrap, uid):
     line += ["--ro-bind", str(HERE / "worker.py"), "/grader/worker.py"]
     line += ["--ro-bind", str(cache / "pyc"), "/grader/pyc"]
     line += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
-    line += ["--perms", "1777", "--size", str(TMP), "--tmpfs", "/tmp"]
     line += ["--perms", "0777", "--dir", "/tmp/mpl"]
     for fonts in (cache / "mpl").glob("fontlist*.json"):
         line += ["--ro-bind", str(fonts), f"/tmp/mpl/{fonts.name}"]
@@ -154,14 +156,16 @@ def run(bwrap, job, notebook, slot=0, seconds=SECONDS):
     `slot` tells apart those who call at the same time.
     """
     uid = 1_000_000 + os.getpid() * 64 + slot if os.geteuid() == 0 else 0
-    limits = json.dumps({"uid": uid, "seconds": SHARE, "rlimits": RLIMITS})
+    path = str(Path(vitutor.__file__).parents[1])  # -I keeps PYTHONPATH out
+    limits = json.dumps({"uid": uid, "seconds": SHARE, "rlimits": RLIMITS, "path": path})
     read, write = os.pipe()
     os.write(write, seccomp())
     os.close(write)
+    told, tell = os.pipe()
     with tempfile.TemporaryFile() as stdin:
         stdin.write(json.dumps(job).encode() + b"\n" + notebook)
         stdin.seek(0)
-        line = [*command(bwrap, uid), "--seccomp", str(read), "--"]
+        line = [*command(bwrap, uid), "--seccomp", str(read), "--info-fd", str(tell), "--"]
         process = subprocess.Popen(
             [
                 *line,
@@ -176,23 +180,28 @@ def run(bwrap, job, notebook, slot=0, seconds=SECONDS):
             env={},  # bubblewrap's own could be read from inside, in /proc/1/environ
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            pass_fds=[read],
+            pass_fds=[read, tell],
         )
     os.close(read)
+    os.close(tell)
     try:
-        return listen(process, time.monotonic() + seconds)
+        with open(told, "rb") as info:
+            child = json.loads(info.read() or b"{}").get("child-pid")
+        return listen(process, child, time.monotonic() + seconds)
     finally:
         process.kill()  # bubblewrap takes all that is in the sandbox with it
         process.wait()
         process.stdout.close()
 
 
-def listen(process, deadline):
+def listen(process, child, deadline):
     written = b""
-    while len(written) <= OUTPUT:
+    while len(written) <= OUTPUT and files(child) <= FILES:
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+        if left <= 0:
             return written, "time"
+        if not select.select([process.stdout], [], [], min(left, 0.1))[0]:
+            continue
         more = os.read(process.stdout.fileno(), 2**16)
         if not more:
             try:
@@ -202,6 +211,15 @@ def listen(process, deadline):
             return written, "crash" if code else "well"
         written += more
     return written[:OUTPUT], "output"
+
+
+def files(child):
+    """How many files, folders and links there are in the sandbox's /tmp."""
+    try:
+        tmp = os.statvfs(f"/proc/{child}/root/tmp")
+    except (FileNotFoundError, ProcessLookupError):  # it is not there yet, or no longer
+        return 0
+    return tmp.f_files - tmp.f_ffree if tmp.f_blocks * tmp.f_frsize == TMP else 0
 
 
 PROBE = json.dumps(
@@ -224,10 +242,14 @@ def find():
         return path
     trial = [path, "--ro-bind", "/", "/", "--unshare-all", "true"]
     said = subprocess.run(trial, capture_output=True, text=True).stderr.strip()
+    if said:
+        raise NoSandboxError(
+            f"bubblewrap does not work here: {said}. It needs namespaces, which containers often "
+            "forbid and Ubuntu restricts (kernel.apparmor_restrict_unprivileged_userns)."
+        )
     raise NoSandboxError(
-        f"bubblewrap does not work here: {said or f'the trial run ended by {ended}'}. It needs "
-        "namespaces, which containers often forbid and Ubuntu restricts "
-        "(kernel.apparmor_restrict_unprivileged_userns)."
+        f"bubblewrap works here, but a trial notebook did not run in it by {sys.executable}; it "
+        f"ended by {ended!r}."
     )
 
 

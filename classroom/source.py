@@ -1,7 +1,9 @@
 """The source of an assignment: one MyST notebook, read into cells and parts."""
 
 import ast
+import contextlib
 import hashlib
+import io
 import json
 import math
 from dataclasses import dataclass, field
@@ -120,9 +122,10 @@ def generator(*words):
 def parts(assignment, seed):
     """The parts with the cases that the seed draws and their right answers; runs the solution."""
     space, found = {"__name__": "__main__", "display": lambda *_, **__: None}, []
-    for cell in assignment.cells:
-        if cell.is_code and cell.kind in ("code", "solution"):
-            exec(compile(cell.text, f"{assignment.name}: {cell.kind}", "exec"), space)
+    with contextlib.redirect_stdout(io.StringIO()):
+        for cell in assignment.cells:
+            if cell.kind in ("code", "solution"):
+                exec(compile(cell.text, f"{assignment.name}: {cell.kind}", "exec"), space)
 
     def part(name, *, points, function="", cases=None, rtol=1e-6, written=False):
         where = f"{assignment.name}: part {name!r}"

@@ -7,10 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import grade
+import nbformat
 import pytest
 import sandbox
 import source
@@ -120,6 +122,17 @@ while n < 200:
     with open(f"/tmp/{n}", "wb") as f: f.write(b"x" * 2**20)
     n += 1
 """
+MANY = """
+import os
+os.mkdir("/tmp/many")
+n = 0
+while True:
+    os.close(os.open(f"/tmp/many/{n}", os.O_CREAT))
+    n += 1
+"""
+FOLDERS = MANY.replace(
+    'os.close(os.open(f"/tmp/many/{n}", os.O_CREAT))', 'os.mkdir(f"/tmp/many/{n}")'
+)
 # (cells, points of kl and standardize)
 CASES = {
     "correct": ([RIGHT_KL, RIGHT_X], 4, 10),
@@ -142,6 +155,9 @@ CASES = {
     "daemon": ([DAEMON, RIGHT_KL], 4, 0),
     "writes-outside": ([WRITE, RIGHT_KL], 4, 0),
     "fills-disk": ([FILL, RIGHT_KL], 4, 0),
+    "many-files": ([MANY, RIGHT_KL], 0, 0),
+    "many-folders": ([FOLDERS, RIGHT_KL], 0, 0),
+    "some-files": (["for n in range(100): open(f'/tmp/{n}', 'w')", RIGHT_KL], 4, 0),
     "always-equal": ([EQUAL, BOTH], 0, 0),
     "patches": ([PATCH, BOTH], 0, 0),
     "ast": ([AST, BOTH], 0, 0),
@@ -164,6 +180,14 @@ def as_notebook(cells):
     return json.dumps({"cells": made, "nbformat": 4})
 
 
+def as_saved(cells):
+    """As JupyterLab saves it: with metadata, ids and outputs, and each source as lines."""
+    new = nbformat.v4
+    printed = [new.new_output("stream", text="8\n")]
+    made = [new.new_code_cell(c, metadata={"tags": ["x"]}, outputs=printed) for c in cells]
+    return nbformat.writes(new.new_notebook(cells=[new.new_markdown_cell("# *Mine*"), *made]))
+
+
 @pytest.fixture(scope="module")
 def bwrap():
     return sandbox.find()
@@ -184,7 +208,9 @@ def folder(tmp_path_factory):
         big.write(" ")
     (folder / "nothing").mkdir()
     (folder / "in-a-folder").mkdir()
-    (folder / "in-a-folder" / "any.ipynb").write_text(whole, encoding="utf-8")
+    (folder / "in-a-folder" / "any.ipynb").write_text(
+        as_saved([RIGHT_KL, RIGHT_X]), encoding="utf-8"
+    )
     (folder / "link.ipynb").symlink_to(folder / "correct.ipynb")
     return folder
 
@@ -222,6 +248,8 @@ def test_gets_exactly_its_marks(rows, student):
         ("in-a-folder", "graded"),
         ("stubborn", "stopped: took too long"),
         ("flood", "stopped: wrote too much"),
+        ("many-files", "stopped: wrote too much"),
+        ("many-folders", "stopped: wrote too much"),
     ],
 )
 def test_says_what_happened(rows, student, status):
@@ -311,6 +339,7 @@ PROBES = dict(
     groups=lambda: 0 in os.getgroups(),
     shadow=lambda: os.path.exists("/etc/passwd"),
     others=lambda: os.path.exists(FOLDER),
+    grades=lambda: os.path.exists(GRADED) or secret("grades.csv"),
     tests=lambda: secret("small.md"),
     grader=lambda: secret("grade.py"),
     interfaces=lambda: [n for _, n in socket.if_nameindex() if n != "lo"],
@@ -340,18 +369,19 @@ NAMES = [
 
 
 @pytest.fixture(scope="module", params=["caller's rights", "no rights"])
-def probed(bwrap, folder, request):
+def probed(bwrap, folder, graded, request):
     """The probes' answers; without rights, a user namespace takes the place of another user."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "no rights":
             patch.setattr(sandbox.os, "geteuid", lambda: 1000)
-        return probe(bwrap, folder)
+        return probe(bwrap, folder, graded)
 
 
-def probe(bwrap, folder):
+def probe(bwrap, folder, graded):
     os.environ["A_SECRET"] = "the teacher's token"
     with socket.create_server(("127.0.0.1", 0)) as server:
-        code = f"FOLDER = {str(folder)!r}\nPORT = {server.getsockname()[1]}\n" + PROBE
+        where = f"FOLDER, GRADED = {str(folder)!r}, {str(graded)!r}\n"
+        code = where + f"PORT = {server.getsockname()[1]}\n" + PROBE
         job = [{"part": n, "function": "probe", "cases": [[n]]} for n in NAMES]
         job.append({"part": "works", "function": "works", "cases": [[]]})
         written, ended = sandbox.run(bwrap, job, as_notebook([code]).encode())
@@ -362,7 +392,7 @@ def probe(bwrap, folder):
 
 def test_the_probe_runs(probed):
     assert probed["works"] == [6]
-    assert len(NAMES) == 21
+    assert len(NAMES) == 22
 
 
 @pytest.mark.parametrize("probe", NAMES)
@@ -370,6 +400,20 @@ def test_the_sandbox_hides(probed, probe, request):
     if probe == "forks" and os.geteuid() == 0 and "no rights" in request.node.name:
         return  # the kernel lets the real root fork whatever its limit; others it does not
     assert probed[probe] == [0]
+
+
+def test_a_project_below_tmp_is_seen(bwrap, monkeypatch):
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        package = Path(folder) / "vitutor" / "__init__.py"
+        package.parent.mkdir()
+        package.touch()
+        Path(folder).chmod(0o755)
+        monkeypatch.setattr(sandbox.vitutor, "__file__", str(package))
+        code = f"import os\ndef seen(): return os.path.exists({str(package)!r})"
+        job = [{"part": "seen", "function": "seen", "cases": [[]]}]
+        written, ended = sandbox.run(bwrap, job, as_notebook([code]).encode())
+    assert ended == "well"
+    assert grade.parse(written)["seen"]["values"] == [True]
 
 
 def test_killed_half_way_it_loses_nothing_and_repeats_nothing(folder, tmp_path, bwrap):
@@ -419,4 +463,7 @@ def test_without_a_sandbox_it_refuses_and_says_why(tmp_path, monkeypatch):
     broken.write_text("#!/bin/sh\necho no namespaces >&2\nexit 1\n")
     broken.chmod(0o755)
     with pytest.raises(sandbox.NoSandboxError, match="no namespaces"):
+        sandbox.find()
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(sandbox.NoSandboxError, match="a trial notebook did not run"):
         sandbox.find()

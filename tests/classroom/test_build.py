@@ -114,6 +114,26 @@ def test_the_zip_works_without_a_network(folder, tmp_path):
     assert where.stdout.startswith(str(tmp_path)), where.stderr
 
 
+def test_the_gradescope_zip_grades_in_an_empty_folder(folder, tmp_path):
+    """As Gradescope runs it, but for its folder's name and an environment that is there already."""
+    home = tmp_path / "autograder"
+    with zipfile.ZipFile(folder / "teachers" / "small-gradescope.zip") as archive:
+        archive.extractall(home / "source")
+    (home / "submission").mkdir()
+    answers = (folder / "teachers" / "solution" / "small.ipynb").read_text("utf-8")
+    half = answers.replace("(x - x.mean())", "(x + x.mean())")
+    assert half != answers
+    (home / "submission" / "mine.ipynb").write_text(half, encoding="utf-8")
+    script = (home / "source" / "run_autograder").read_text("utf-8")
+    assert "/autograder/venv/bin/python" in script
+    script = script.replace("/autograder/venv/bin/python", sys.executable)
+    script = script.replace("/autograder", str(home))
+    subprocess.run(["bash", "-c", script], check=True, timeout=120)
+    said = json.loads((home / "results" / "results.json").read_text("utf-8"))
+    scores = {each["name"]: (each["score"], each["max_score"]) for each in said["tests"]}
+    assert scores == {"kl": (4, 4), "standardize": (0, 10)}
+
+
 def changed(tmp_path, old, new):
     text = SMALL.read_text("utf-8")
     assert old in text
