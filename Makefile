@@ -17,7 +17,7 @@ book: $(READY)  ## execute the chapters and build the site into _build/html
 	@key=_build/code-$$(find src benchmarks/results requirements.txt -type f ! -name '*.pyc' -exec cksum {} + | sort | cksum | cut -d' ' -f1); \
 	test -e $$key || { rm -rf _build && mkdir _build && touch $$key; }
 	@# Nor does Sphinx look at these when no page has changed.
-	@look=_build/look-$$(find book/_static tools widgets/host.js _config.yml -type f ! -name '*.pyc' -exec cksum {} + | sort | cksum | cut -d' ' -f1); \
+	@look=_build/look-$$(find book/_static book/slides tools widgets/host.js _config.yml -type f ! -name '*.pyc' -exec cksum {} + | sort | cksum | cut -d' ' -f1); \
 	test -e $$look || { rm -rf _build/.doctrees _build/look-* && touch $$look; }
 	@# Sphinx warns about a page only when it reads it, so after a failure it reads all again.
 	@$(BIN)/jupyter-book build -q -n -W --keep-going . || { rm -rf _build/.doctrees; exit 1; }
