@@ -13,6 +13,7 @@ ALLOWED = {}
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_finds_nothing(visit, anything, scheme, viewport):
     page = visit(anything, color_scheme=scheme, viewport=viewport)
+    page.add_style_tag(content=":not(:root) { content-visibility: visible !important }")
     page.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
     page.wait_for_load_state("networkidle")
     page.evaluate("Promise.allSettled(document.getAnimations().map(each => each.finished))")
