@@ -75,10 +75,14 @@ def notebook(chromium, site, binder):
         launch = page.locator('a[href*="mybinder.org"]').first.get_attribute("href")
         (path,) = parse_qs(urlsplit(launch).query)["urlpath"]
         page.set_default_timeout(10 * MINUTE)
-        page.goto(f"{binder}/{path}")
+        # A workspace of its own: the last test's notebook would open again beside this one.
+        page.goto(f"{binder}/{path}?reset")
         page.wait_for_function(
-            """() => window.jupyterapp?.shell.currentWidget
-                ?.sessionContext?.session?.kernel?.status === "idle" """,
+            """file => {
+                const { context, sessionContext } = window.jupyterapp?.shell.currentWidget ?? {};
+                return context?.path === file && sessionContext?.session?.kernel?.status === "idle";
+            }""",
+            arg=path.removeprefix("lab/tree/"),
             timeout=2 * MINUTE,
         )
         return page
