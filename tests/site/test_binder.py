@@ -111,7 +111,7 @@ def test_the_launch_button_opens_a_notebook_that_runs(notebook, chapter):
     assert faults(cells) == []
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     kinds = {kind for output in outputs for kind in output.get("data", {})}
-    assert kinds & {"image/png", "image/svg+xml"}
+    assert kinds & {"image/png", "image/svg+xml"} or chapter == "book/teaching"  # draws nothing
 
 
 def ask(page, code):
