@@ -4,6 +4,7 @@ import csv
 import re
 import warnings
 from importlib.resources import files
+from math import factorial
 from pathlib import Path
 
 import autograd.numpy as anp
@@ -131,7 +132,7 @@ def test_what_the_fit_to_the_sexes_misses(sexes, best_of_sexes, number, told):
     q = best_of_sexes
     assert number("blackbox", "box_kl") == pytest.approx(sexes.kl(q), abs=5e-4)
     off = np.abs((q.mean - sexes.mean) / sexes.sd).max()
-    assert number("blackbox", "box_off_mean") == pytest.approx(off, abs=4e-3)
+    assert number("blackbox", "box_off_mean") == pytest.approx(off, abs=8e-3)
     assert number("blackbox", "box_off_sd") == pytest.approx(
         100 * (1 - q.sd[1] / sexes.sd[1]), abs=0.4
     )
@@ -144,7 +145,7 @@ def test_what_the_fit_to_the_sexes_misses(sexes, best_of_sexes, number, told):
     skew = sexes.mass @ ((sexes.z[:, 1] - sexes.mean[1]) / sexes.sd[1]) ** 3
     assert skew > 0.3
     shown = told("blackbox", "means are off by")
-    assert shown == pytest.approx((q.mean - sexes.mean) / sexes.sd, abs=4e-3)
+    assert shown == pytest.approx((q.mean - sexes.mean) / sexes.sd, abs=8e-3)
 
 
 def test_eq_student():
@@ -185,7 +186,7 @@ def test_the_slip(number, printed):
     assert number("blackbox", "box_student_kl") == pytest.approx(robust.kl(q), abs=1e-3)
     narrower = 100 * np.max(1 - q.sd / robust.sd)
     assert number("blackbox", "box_student_sd") == pytest.approx(narrower, abs=0.5)
-    row = f"Student, exact   {robust.mean.round(3)}  {robust.sd.round(3)}"
+    row = f"Student  {robust.mean.round(3)} {robust.sd.round(3)}"
     assert row in printed("blackbox")
     # a residual of 7 costs r²/2, about 25 nats
     assert pytest.approx(25, abs=1) == 7**2 / 2
@@ -201,6 +202,17 @@ def test_the_robust_line_comes_back_and_the_normal_one_does_not():
     np.testing.assert_allclose(np.diff(normal) / np.diff([1.91, 4, 6, 9, 12]), 0.2, atol=0.02)
     assert robust[1] > robust[0] + 0.1
     assert np.all(np.diff(robust[1:]) < 0)
+
+
+def log_joint_slips(z, a):
+    """The mixture's density by its own formula, for z (..., 2) and a (...); the prior by scipy."""
+    share = special.expit(a)
+    r = SLIPPED - z @ X5.T
+    density = (1 - share)[..., None] * stats.norm.pdf(r) + share[..., None] * stats.norm.pdf(
+        r, scale=10
+    )
+    prior_of_a = stats.beta(1, 9).pdf(share) * share * (1 - share)
+    return np.log(density).sum(axis=-1) - np.sum(z**2, axis=-1) / 200 + np.log(prior_of_a)
 
 
 def test_eq_logit():
@@ -222,62 +234,66 @@ def test_eq_logit():
     np.testing.assert_allclose(slope, special.expit(a) * special.expit(-a), rtol=1e-6)
 
 
-def test_eq_beta():
+def test_eq_ways():
     for k in range(6):
+        mean = integrate.quad(lambda p, k=k: p**k * (1 - p) ** (5 - k) * 9 * (1 - p) ** 8, 0, 1)[0]
+        assert mean == pytest.approx(9 * factorial(k) * factorial(13 - k) / factorial(14))
+        above = integrate.quad(lambda p, k=k: p ** (k + 1) * (1 - p) ** (13 - k) * 9, 0, 1)[0]
+        assert above / mean == pytest.approx((1 + k) / 15)
 
-        def term(share, k=k):
-            return share**k * (1 - share) ** (5 - k) * 9 * (1 - share) ** 8
 
-        assert integrate.quad(term, 0, 1)[0] == pytest.approx(9 * special.beta(k + 1, 14 - k))
-
-
-def test_the_slip_is_blamed(number, told):
-    """By quadrature over all three latent variables, where the chapter sums over 32 ways."""
-    nodes, weights = np.polynomial.legendre.leggauss(240)
-    few, of_few = np.polynomial.legendre.leggauss(40)
+@pytest.fixture(scope="module")
+def slips():
+    """Log evidence, mean share, each point's blame and its slopes, over all of (z, a) on a grid."""
+    (nodes, weights), (few, of_few) = (np.polynomial.legendre.leggauss(n) for n in (360, 30))
     z = np.stack(np.meshgrid(25 * nodes, 12 * nodes, indexing="ij"), axis=-1)
+    area = 25 * 12 * np.outer(weights, weights)
     r = SLIPPED - z @ X5.T
-    good, slip = stats.norm.pdf(r), stats.norm.pdf(r, scale=10)
-    prior = np.exp(-np.sum(z**2, axis=-1) / 200) / (200 * np.pi) * 25 * 12
-    prior *= np.outer(weights, weights)
-    evidence, blame, mean_share = 0.0, np.zeros(5), 0.0
-    for a, weight in zip(-4.5 + 9.5 * few, 9.5 * of_few, strict=True):
+    narrow, wide = stats.norm.pdf(r), stats.norm.pdf(r, scale=10)
+    evidence, blame, mean_share = 0.0, 0.0, 0.0
+    for a, da in zip(-5 + 9 * few, 9 * of_few, strict=True):
         share = special.expit(a)
-        of_a = stats.beta(1, 9).pdf(share) * share * (1 - share) * weight
-        density = (1 - share) * good + share * slip
-        mass = density.prod(axis=-1) * prior * of_a
+        mass = np.exp(log_joint_slips(z, np.full(z.shape[:2], a))) / (2 * np.pi * 100) * area * da
+        slip = share * wide
         evidence += mass.sum()
         mean_share += mass.sum() * share
-        blame += np.einsum("ab,abn->n", mass, share * slip / density)
-    blame, mean_share = blame / evidence, mean_share / evidence
-    assert number("blackbox", "box_blame") == pytest.approx(100 * blame[2], abs=1e-3)
-    rest = 100 * np.delete(blame, 2).max()
-    assert number("blackbox", "box_blame_rest") == pytest.approx(rest, abs=1e-2)
-    by_q, exactly = told("blackbox", "share of slips:")
-    assert exactly == pytest.approx(mean_share, abs=6e-4)
-    assert by_q == pytest.approx(mean_share, abs=2e-3)
-
-    fit = vt.fit(log_joint_slips_traced, vt.FullRank(3), draws=100)
-    eps = vt.FullRank(3).noise(np.random.default_rng(3), 200_000)
-    elbo = vt.elbo(log_joint_slips_traced, fit.family, fit.phi, eps)
-    assert number("blackbox", "box_slips_kl") == pytest.approx(np.log(evidence) - elbo, abs=4e-3)
-    q = fit.q.sample(np.random.default_rng(4), 200_000)
-    odds = special.expit(q[:, 2])[:, None] * stats.norm.pdf(SLIPPED - q[:, :2] @ X5.T, scale=10)
-    rest = special.expit(-q[:, 2])[:, None] * stats.norm.pdf(SLIPPED - q[:, :2] @ X5.T)
-    by_q = 100 * np.mean(odds / (odds + rest), axis=0)[2]
-    assert number("blackbox", "box_blame_q") == pytest.approx(by_q, abs=0.02)
-    assert by_q > 100 * blame[2] + 0.5
+        blame += np.einsum("ab,abn->n", mass, slip / (slip + (1 - share) * narrow))
+    return np.log(evidence), mean_share / evidence, blame / evidence
 
 
-def log_joint_slips_traced(latent):
-    z, a = latent[:, :2], latent[:, 2:]
-    squares = (SLIPPED - z @ X5.T) ** 2
-    good = -anp.logaddexp(0, a) - squares / 2
-    slip = -anp.logaddexp(0, -a) - squares / 200 - np.log(10)
-    log_lik = anp.sum(anp.logaddexp(good, slip), axis=1) - 2.5 * np.log(2 * np.pi)
-    log_prior = np.log(9) - 8 * anp.logaddexp(0, a)[:, 0] - anp.sum(z**2, axis=1) / 200
-    jacobian = -anp.logaddexp(0, a)[:, 0] - anp.logaddexp(0, -a)[:, 0]
-    return log_lik + log_prior - np.log(200 * np.pi) + jacobian
+def test_the_slip_is_blamed(slips, number, told):
+    _, share, blame = slips
+    assert number("blackbox", "box_blame") == pytest.approx(100 * blame[2], abs=5e-3)
+    others = 100 * np.delete(blame, 2).max()
+    assert number("blackbox", "box_blame_rest") == pytest.approx(others, abs=5e-3)
+    assert told("blackbox", "exact") == pytest.approx([share, *blame], abs=6e-3)
+    by_q = told("blackbox", "by q")
+    assert by_q[0] == pytest.approx(share, abs=3e-3)
+    assert by_q[3] == 1
+    assert number("blackbox", "box_blame_q") > 99.999 > 99.5 > number("blackbox", "box_blame")
+
+
+def test_what_the_fit_with_slips_misses(slips, number):
+    def log_joint(latent):
+        z, a = latent[:, :2], latent[:, 2]
+        log_pi, log_rest = -anp.logaddexp(0, -a), -anp.logaddexp(0, a)
+        squares = (SLIPPED - z @ X5.T) ** 2
+        good = log_rest[:, None] - squares / 2
+        slip = log_pi[:, None] - squares / 200 - np.log(10)
+        log_lik = anp.sum(anp.logaddexp(good, slip), axis=1)
+        return log_lik - anp.sum(z**2, axis=1) / 200 + 9 * log_rest + log_pi
+
+    latent = np.random.default_rng(0).normal(size=(9, 3))
+    apart = log_joint(latent) - log_joint_slips(latent[:, :2], latent[:, 2])
+    np.testing.assert_allclose(apart, apart[0], atol=1e-10)
+    family = vt.FullRank(3)
+    fit = vt.fit(log_joint, family, draws=200)
+    node, weight = np.polynomial.hermite_e.hermegauss(30)
+    eps = np.stack(np.meshgrid(node, node, node), axis=-1).reshape(-1, 3)
+    mass = np.einsum("i,j,k", weight, weight, weight).ravel() / weight.sum() ** 3
+    z = family.transform(fit.phi, eps)
+    elbo = mass @ (log_joint_slips(z[:, :2], z[:, 2]) - fit.q.log_prob(z)) - np.log(2 * np.pi * 100)
+    assert number("blackbox", "box_slips_kl") == pytest.approx(slips[0] - elbo, abs=5e-4)
 
 
 def test_eq_batch():
@@ -606,17 +622,23 @@ def test_eq_funnel_best(groups):
     assert found.fun == pytest.approx(np.log1p(groups * TAU**2 / 2) / 2, abs=1e-6)
 
 
-def test_the_fit_to_the_funnel(number, told):
+def funnel_row(printed, name):
+    table = printed("blackbox").split("nats missing\nfitted")[1]
+    (row,) = [r for r in ("fitted" + table).splitlines()[:2] if r.startswith(name)]
+    return [float(word) for word in row[len(name) :].split()]
+
+
+def test_the_fit_to_the_funnel(number, printed):
     s2 = 1 / (1 / TAU**2 + J / 2)
     least = np.log1p(J * TAU**2 / 2) / 2
     assert number("blackbox", "box_funnel_s") == pytest.approx(np.sqrt(s2))
     assert number("blackbox", "box_funnel_share") == pytest.approx(100 * np.sqrt(s2) / TAU)
-    assert told("blackbox", "in theory") == pytest.approx(
+    assert funnel_row(printed, "in theory") == pytest.approx(
         [np.sqrt(s2), np.exp(-s2 / 4), least], abs=1e-3
     )
     fitted = vt.fit(funnel, vt.FullRank(J + 1), draws=1000)
     assert funnel_kl(fitted.q) - least < 1e-3
-    assert told("blackbox", "fitted")[2] == pytest.approx(funnel_kl(fitted.q), abs=0.02)
+    assert funnel_row(printed, "fitted")[2] == pytest.approx(funnel_kl(fitted.q), abs=0.02)
     assert np.exp(6 / 2) / np.exp(-6 / 2) == pytest.approx(400, rel=0.02)
 
 
@@ -679,7 +701,8 @@ def test_other_coordinates_leave_nothing(printed):
     exact = vt.Gaussian(np.zeros(J + 1), np.diag([TAU**2] + J * [1.0]))
     assert fit.q.kl(exact) < 1e-8
     assert f"{len(fit.elbo)} steps, sd of v 3.0000" in printed("blackbox")
-    assert "q is the posterior, as far as importance ratios tell" in printed("blackbox")
+    words = " ".join(printed("blackbox").split())
+    assert words.count("q is the posterior, as far as importance ratios tell") == 2
 
 
 def two_humps(d, module=anp):
@@ -743,7 +766,7 @@ def test_khat_shouts_near_and_is_content_far():
 def test_the_table_of_humps(printed):
     table = printed("blackbox").split("k-hat of five seeds\n")[1].splitlines()[:4]
     for row, d in zip(table, (3.0, 3.9, 5.0, 6.0), strict=True):
-        shown, missing, *khats = (float(word) for word in row.split())
+        shown, missing, *khats = (float(word) for word in re.findall(r"-?[\d.]+|-inf", row))
         assert shown == d
         assert missing == pytest.approx(line_kl(hump_fit(d).q, two_humps(d)), abs=2e-4)
         assert len(khats) == 5
@@ -908,8 +931,8 @@ def test_one_q_from_two_starts(told, printed):
     assert missing(0.55) == pytest.approx(0, abs=1e-8)
     half = (np.log(1 / 0.55) + np.log(1 / 0.45)) / 2 - np.log(2)
     assert missing(0.5) == pytest.approx(half, abs=1e-6)
-    assert "weights [0.55 0.45]: 0.000000 nats missing" in printed("blackbox")
-    assert f"weights [0.5 0.5]: {half:.6f} nats missing" in printed("blackbox")
+    assert "weights [0.55 0.45]: 0.000000 nats" in printed("blackbox")
+    assert f"weights [0.5 0.5]: {half:.6f} nats" in printed("blackbox")
 
 
 def test_the_price_of_widening_is_measured(told):
@@ -932,10 +955,12 @@ def test_how_large_a_batch(penguins, number, told):
     assert told("blackbox", "32 different rows:") == [round(batch_noise(penguins, 32), 1)]
 
 
-def test_a_flow_for_the_funnel(told):
+def test_a_flow_for_the_funnel(printed):
     """At φ = (0, log 3, 0, 1/2) the coupling layer is the funnel with one group."""
-    phi = told("blackbox", "phi")
-    np.testing.assert_allclose(phi[:4], [0, np.log(3), 0, 0.5], atol=1e-3)
+    rows = printed("blackbox").split("log 3 = 1.0986, and phi is\n")[1].splitlines()
+    phi = [float(word) for word in rows[0].strip("[]").split()]
+    np.testing.assert_allclose(phi, [0, np.log(3), 0, 0.5], atol=1e-3)
+    assert float(rows[1].split()[0]) < 1e-3
     z = np.random.default_rng(0).normal(size=(20, 2)) * 2
     log_q = stats.norm(0, 3).logpdf(z[:, 0]) + stats.norm(0, np.exp(0.5 * z[:, 0])).logpdf(z[:, 1])
     np.testing.assert_allclose(log_q, funnel(z), atol=1e-10)
@@ -949,7 +974,7 @@ def test_centred_or_not(printed):
 
         return np.log(integrate.quad(term, -25, 25, points=[-3, 0, 3], epsrel=1e-10, limit=300)[0])
 
-    block = printed("blackbox").split("noise   centred   non-centred")[1]
+    block = printed("blackbox").split("noise  centred  non-centred")[1]
     table = np.array([[float(w) for w in row.split()] for row in block.splitlines()[1:4]])
     np.testing.assert_array_equal(table[:, 0], [10, 1, 0.1])
     assert table[0, 2] < table[0, 1] / 5
