@@ -725,6 +725,9 @@ def test_no_weights_repair_the_funnel(number):
         trials(funnel, widened(fit.q, c), range(20))[1][:, 0].mean() for c in (1.0, 1.5, 2.0, 4.0)
     )
     assert number("blackbox", "box_funnel_try") == pytest.approx(best, rel=1e-3)
+    left = max(trials(funnel, widened(fit.q, c), range(20))[2].mean() for c in (1.0, 1.5, 2.0, 4.0))
+    assert number("blackbox", "box_funnel_left") == pytest.approx(100 * left, rel=1e-2)
+    assert left < 0.02
 
 
 def noncentred(latent):
