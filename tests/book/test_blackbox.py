@@ -148,6 +148,21 @@ def test_what_the_fit_to_the_sexes_misses(sexes, best_of_sexes, number, told):
     assert shown == pytest.approx((q.mean - sexes.mean) / sexes.sd, abs=8e-3)
 
 
+@pytest.fixture(scope="module")
+def fitted():
+    return vt.fit(of_sexes_traced, FULL, draws=200).q
+
+
+def test_the_fit_to_the_sexes_is_the_one_that_is_told(fitted, sexes, number):
+    off = np.abs((fitted.mean - sexes.mean) / sexes.sd).max()
+    assert number("blackbox", "box_off_mean") == pytest.approx(off, rel=1e-3)
+    chances = special.expit(sexes.z @ [1, 5.1 - KILOS.mean()])
+    by_q = (np.exp(fitted.log_prob(sexes.z)) * sexes.area) @ chances
+    points = 100 * abs(by_q - sexes.mass @ chances)
+    assert number("blackbox", "box_chance_off") == pytest.approx(points, rel=0.05)
+    assert points < 0.05
+
+
 def test_eq_student():
     r = np.linspace(-9, 9, 50)
     for sigma in (1.0, 2.5):
@@ -188,8 +203,6 @@ def test_the_slip(number, printed):
     assert number("blackbox", "box_student_sd") == pytest.approx(narrower, abs=0.5)
     row = f"Student  {robust.mean.round(3)} {robust.sd.round(3)}"
     assert row in printed("blackbox")
-    # a residual of 7 costs r²/2, about 25 nats
-    assert pytest.approx(25, abs=1) == 7**2 / 2
 
 
 def test_the_robust_line_comes_back_and_the_normal_one_does_not():
@@ -270,7 +283,8 @@ def test_the_slip_is_blamed(slips, number, told):
     by_q = told("blackbox", "by q")
     assert by_q[0] == pytest.approx(share, abs=3e-3)
     assert by_q[3] == 1
-    assert number("blackbox", "box_blame_q") > 99.999 > 99.5 > number("blackbox", "box_blame")
+    assert 99.999 < number("blackbox", "box_blame_q") <= 100
+    assert number("blackbox", "box_blame") < 99.5
 
 
 def test_what_the_fit_with_slips_misses(slips, number):
@@ -351,8 +365,16 @@ def test_the_noise_of_a_batch(penguins, number):
     enough = next(size for size in range(1, n) if batch_noise(penguins, size) < 2 / 10)
     assert number("blackbox", "box_enough") == enough
     assert enough > 0.9 * n
-    assert number("blackbox", "box_batch_off") < 25
-    assert number("blackbox", "box_batch_full") < 1e-20
+    off = [0.0]
+    for size in (8, 32, 128, 308, 342):
+        for estimator, alone in ((vt.pathwise, 2 / 10), (vt.sticking_the_landing, 0.0)):
+            noise = batch_gradients(penguins, estimator, size, 250, seed=size).var(axis=0).sum()
+            expected = batch_noise(penguins, size) + alone
+            if expected:
+                off.append(abs(noise / expected - 1))
+    assert number("blackbox", "box_batch_off") == pytest.approx(100 * max(off), rel=1e-6)
+    assert max(off) < 3 * np.sqrt(1 / 250)
+    assert max(noise, number("blackbox", "box_batch_full")) < 1e-20
 
 
 def on_rows(penguins, rows):
@@ -366,11 +388,11 @@ def on_rows(penguins, rows):
     return log_joint
 
 
-def batch_gradients(penguins, estimator, size, times, replace=False):
+def batch_gradients(penguins, estimator, size, times, replace=False, seed=7):
     x, y = penguins
     exact = vt.LinearRegression(x, y, NOISE, PRIOR).posterior()
     root, top = np.linalg.cholesky(exact.cov), FULL.closest(exact)
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
     V = [
         estimator(
             on_rows(penguins, rng.choice(len(y), size, replace=replace)),
@@ -440,10 +462,11 @@ def test_small_steps_arrive_as_theory_says(penguins, number, told):
     exact = vt.LinearRegression(x, y, NOISE, PRIOR).posterior()
     expected = (batch_noise(penguins, 32) + 2) / 1000 / 2
     assert number("blackbox", "box_batched_theory") == pytest.approx(expected, rel=1e-6)
-    left = []
-    for seed in range(4):
-        rng = np.random.default_rng(100 + seed)
+    left, start = [], []
+    for seed in (0, 100, 101, 102):
+        rng = np.random.default_rng(seed)
         phi = vt.fit(on_rows(penguins, rng.choice(342, 32, replace=False)), FULL).phi
+        start.append(FULL.distribution(phi).kl(exact))
         optimizer = vt.adam(0.003)
         state, late = optimizer.init(phi), []
         for t in range(2000):
@@ -454,6 +477,8 @@ def test_small_steps_arrive_as_theory_says(penguins, number, told):
             late += [phi] * (t >= 1000)
         left.append(FULL.distribution(np.mean(late, axis=0)).kl(exact))
     assert expected / 4 < np.mean(left) < 4 * expected
+    assert number("blackbox", "box_batched") == pytest.approx(left[0], rel=1e-6)
+    assert number("blackbox", "box_batched_start") == pytest.approx(start[0], rel=1e-6)
     first, last, average = (told("blackbox", k)[0] for k in ("first batch", "last step", "average"))
     assert first > 5 > last > 5 * average
     assert expected / 6 < average < 4 * expected
@@ -537,6 +562,19 @@ def test_what_weights_repair(sexes, best_of_sexes, number):
     assert told[0] > 0.9 > 0.5 > told[1]
     shares = [number("blackbox", f"box_ess_{which}") for which in ("own", "wide")]
     assert shares[0] == pytest.approx(shares[1], abs=1)
+
+
+def test_the_table_of_weights(fitted, sexes, number):
+    for c, name in ((1.0, "own"), (1.25, "wide")):
+        _, sd, share, khat = trials(of_sexes_traced, widened(fitted, c), range(20))
+        error = 100 * (sd[:, 1] / sexes.sd[1] - 1)
+        for what, value in (
+            (f"repair_{name}", np.sqrt(np.mean(error**2))),
+            (f"repair_{name}_worst", np.abs(error).max()),
+            (f"khat_{name}", khat.mean()),
+            (f"ess_{name}", 100 * share.mean()),
+        ):
+            assert number("blackbox", f"box_{what}") == pytest.approx(value, rel=1e-3)
 
 
 def test_the_tail_index_of_the_sexes_is_the_priors(best_of_sexes, number):
@@ -639,7 +677,7 @@ def test_the_fit_to_the_funnel(number, printed):
     fitted = vt.fit(funnel, vt.FullRank(J + 1), draws=1000)
     assert funnel_kl(fitted.q) - least < 1e-3
     assert funnel_row(printed, "fitted")[2] == pytest.approx(funnel_kl(fitted.q), abs=0.02)
-    assert np.exp(6 / 2) / np.exp(-6 / 2) == pytest.approx(400, rel=0.02)
+    assert number("blackbox", "box_funnel_ratio") == pytest.approx(np.exp(6 / 2) / np.exp(-6 / 2))
 
 
 def test_more_groups_make_it_worse():
@@ -676,11 +714,20 @@ def test_no_weights_repair_the_funnel(number):
         assert khat.mean() > 0.8
     assert number("blackbox", "box_funnel_try") < 1.5
     khats = trials(funnel, q, range(200, 240))[3]
-    told = number("blackbox", "box_funnel_khat")
-    assert told == pytest.approx(khats.mean(), abs=3 * khats.std() / np.sqrt(20))
-    assert told > 0.8
-    assert number("blackbox", "box_funnel_khat_sd") == pytest.approx(khats.std(), rel=0.6)
-    assert 1 <= number("blackbox", "box_funnel_below") <= 8
+    fit = vt.fit(funnel, vt.FullRank(J + 1), draws=1000)
+    shown = np.array([fit.diagnose(seed=seed).khat for seed in range(20)])
+    assert shown.mean() == pytest.approx(khats.mean(), abs=3 * khats.std() / np.sqrt(20))
+    assert number("blackbox", "box_funnel_khat") == pytest.approx(shown.mean(), rel=1e-3)
+    assert number("blackbox", "box_funnel_khat_sd") == pytest.approx(shown.std(), rel=1e-2)
+    assert number("blackbox", "box_funnel_below") == np.sum(shown < 0.7)
+    assert shown.mean() > 0.8
+    best = max(
+        trials(funnel, widened(fit.q, c), range(20))[1][:, 0].mean() for c in (1.0, 1.5, 2.0, 4.0)
+    )
+    assert number("blackbox", "box_funnel_try") == pytest.approx(best, rel=1e-3)
+    left = max(trials(funnel, widened(fit.q, c), range(20))[2].mean() for c in (1.0, 1.5, 2.0, 4.0))
+    assert number("blackbox", "box_funnel_left") == pytest.approx(100 * left, rel=1e-2)
+    assert left < 0.02
 
 
 def noncentred(latent):
@@ -884,7 +931,7 @@ def test_the_gaps_of_the_ring(number, told):
     assert gap > 100 * told_gap
 
 
-def test_the_tour_of_the_widget():
+def test_the_tour_of_the_widget(number):
     """The states of the links, and what the text says of them."""
     humps = two_humps(3.9)
 
@@ -898,7 +945,7 @@ def test_the_tour_of_the_widget():
     left, right = vt.Gaussian([-2.0], [[0.45**2]]), vt.Gaussian([1.9], [[0.55**2]])
     both = vt.Gaussian([-0.24], [[4.0]])
     reverse = [line_kl(q, humps) for q in (left, right, both)]
-    assert reverse[1] - reverse[0] == pytest.approx(0.2, abs=0.02)
+    assert number("blackbox", "box_try") == pytest.approx(reverse[1] - reverse[0], abs=1e-3)
     assert np.exp(reverse[1] - reverse[0]) == pytest.approx(0.55 / 0.45, abs=0.01)
     assert min(forward(left), forward(right)) > 10
     assert forward(both) < 1
