@@ -562,6 +562,8 @@ def test_what_weights_repair(sexes, best_of_sexes, number):
     assert told[0] > 0.9 > 0.5 > told[1]
     shares = [number("blackbox", f"box_ess_{which}") for which in ("own", "wide")]
     assert shares[0] == pytest.approx(shares[1], abs=1)
+    assert number("blackbox", "box_repair_wider") < number("blackbox", "box_repair_wide")
+    assert number("blackbox", "box_ess_wider") == pytest.approx(100 * ess[2.0].mean(), abs=2)
 
 
 def test_the_table_of_weights(fitted, sexes, number):
@@ -953,6 +955,32 @@ def test_the_tour_of_the_widget(number):
     text = PAGE.read_text(encoding="utf-8")
     assert "mu=-2&amp;sigma=0.45" in text
     assert "mu=1.9&amp;sigma=0.55" in text
+    top = climb(humps, [-0.24, np.log(2)])
+    assert -1 < top.x[0] < 1
+    assert top.fun > reverse[1] + 0.5
+    for side in np.vstack([np.eye(2), -np.eye(2)]) * 0.05:
+        assert climb_gap(humps, top.x + side) > top.fun
+
+
+def climb_gap(log_p, phi):
+    return line_kl(vt.Gaussian([phi[0]], [[np.exp(2 * phi[1])]]), log_p)
+
+
+def climb(log_p, start):
+    from scipy.optimize import minimize
+
+    return minimize(lambda phi: climb_gap(log_p, phi), start)
+
+
+def test_the_climb_on_the_skewed_posterior_ends_narrow():
+    from vitutor.widgets import TARGETS
+
+    posterior = stats.gumbel_r(-0.6, 0.8)
+    z = np.linspace(-3, 5, 81)
+    np.testing.assert_allclose(posterior.pdf(z), TARGETS["skewed"](z), atol=1e-12)
+    top = climb(lambda z: posterior.logpdf(z[:, 0]), [0.0, np.log(1.5)])
+    assert np.exp(top.x[1]) < 0.85 * posterior.std()
+    assert "target=skewed&amp;mu=0&amp;sigma=1.5" in PAGE.read_text(encoding="utf-8")
 
 
 def test_the_quiz():
