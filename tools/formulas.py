@@ -1,7 +1,7 @@
 """Sphinx extension: formulas are set when the book is built, not in the reader's browser.
 
 MathJax runs here, in Node. A page holds the formulas as HTML and MathML and the few style rules
-that they need; the fonts hold the letters in use. No script, nothing that moves.
+that they need; the fonts hold the letters in use. Nothing moves while a page opens.
 """
 
 import html
@@ -26,8 +26,11 @@ FORMULA = re.compile(r"\\\((.*?)\\\)|\\\[(.*?)\\\]", re.DOTALL)
 WRONG = re.compile(r"<mjx-merror.*?</mjx-merror>|<mjx-mtext[^>]*red.*?</mjx-mtext>", re.DOTALL)
 CONTENT = re.compile(r'content: "((?:[^"\\]|\\.)*)"')
 LETTER = re.compile(r"\\([0-9A-Fa-f]+) ?")
-# The font that keeps lines low has one letter, and stands in the page so that no line moves.
+# The font that keeps lines low has one letter, and stands in the page so that no line moves:
+# a style rule's font is there only after the first picture of the page, a script's at once.
 LOW, LOW_LETTER = "MathJax_Zero", "\ueffc"
+NOW = """<script>document.fonts.add(new FontFace("MJXNOW",
+Uint8Array.from(atob("FONT"), (letter) => letter.charCodeAt())))</script>"""
 # A formula's x-height is the text's.
 STYLE = "mjx-container { font-size: calc(1ex / 0.442); }"
 
@@ -85,8 +88,9 @@ def put(file, text, sources, done):
     low = b64encode(cut(WOFF / f"{LOW}.woff", LOW_LETTER)).decode()
     style = done["style"].replace(f"FONTS/{LOW}.woff", f"data:font/woff2;base64,{low}")
     style = style.replace("FONTS", fonts).replace('.woff") format("woff")', '.woff2")')
-    style = style.replace('") format("woff")', '")')
-    return text.replace("</head>", f"<style>{STYLE}{style}</style>\n</head>", 1)
+    style = style.replace('") format("woff")', '")').replace("MJXZERO,", "MJXNOW, MJXZERO,")
+    head = f"{NOW.replace('FONT', low)}\n<style>{STYLE}{style}</style>\n</head>"
+    return text.replace("</head>", head, 1)
 
 
 def write_fonts(out):
