@@ -24,8 +24,9 @@ LINK = re.compile(
     r"""<link (?=[^>]*rel="stylesheet")[^>]*href="([^"']*_static/)(?!book\.css)([^"'?]+)[^>]*>\s*"""
 )
 SEARCH = re.compile(r"<script[^>]*(?:searchtools|language_data|searchindex)\.js[^>]*></script>\s*")
-# All but the options, which scripts in the page set.
-SCRIPT = re.compile(r'<script (?!defer)((?:[^>]* )?src="(?![^"]*/documentation_options)[^>]*>)')
+# The options are set by scripts in the page, so they cannot wait, and are too few for a request.
+OPTIONS = re.compile(r'<script [^>]*src="[^"]*/documentation_options\.js[^>]*></script>')
+SCRIPT = re.compile(r'<script (?!defer)((?:[^>]* )?src="[^>]*>)')
 MAP = re.compile(r"\n?(//# sourceMappingURL=.*|/\*# sourceMappingURL=.*?\*/)\s*$")
 IMAGE = re.compile(r'<img ([^>]*src="([^"]*_images/[^"]*)"[^>]*?)\s*/?>')
 PIXELS = {"pt": 4 / 3, "px": 1, "": 1}
@@ -44,9 +45,10 @@ def make_lean(app, exception):
     for pattern in UNUSED:
         for file in static.glob(pattern):
             file.unlink()
+    options = (static / "documentation_options.js").read_text(encoding="utf-8")
     sheets = {}
     for page in out.rglob("*.html"):
-        rewrite(page, lambda text, page=page: lean_page(page, text, sheets))
+        rewrite(page, lambda text, page=page: lean_page(page, text, sheets, options))
     for script in static.glob("scripts/*.js"):
         rewrite(script, lambda text: MAP.sub("", text))
     if sheets:
@@ -63,9 +65,10 @@ def rewrite(file, change):
         file.write_text(after, encoding="utf-8")
 
 
-def lean_page(page, text, sheets):
+def lean_page(page, text, sheets, options):
     """The page's text; the sheets that it had are added to those of the others."""
     text = ICON_SCRIPT.sub("", text)
+    text = OPTIONS.sub(lambda _: f"<script>{options}</script>", text)
     if links := list(LINK.finditer(text)):
         sheets |= dict.fromkeys(link[2] for link in links)
         one = f'<link rel="stylesheet" href="{links[0][1]}{SHEET}">\n'

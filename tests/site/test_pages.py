@@ -52,6 +52,16 @@ def test_fits_a_phone(visit, name):
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+def test_fits_a_phone_before_its_scripts_have_come(chromium, site, name):
+    """A phone zooms out to show a page whose room for a widget is too broad."""
+    with chromium.new_context(viewport=PHONE, is_mobile=True) as context:
+        context.route("**/*.js*", lambda route: route.abort())
+        page = context.new_page()
+        page.goto(f"{site}/{name}.html")
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        assert page.evaluate("innerWidth") == PHONE["width"]
+
+
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_nothing_jumps_while_it_opens(visit, name, viewport):
     """Widgets, pictures and formulas find their room kept: 0.1 is what Lighthouse allows."""
