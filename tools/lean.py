@@ -3,7 +3,7 @@
 The theme ships 1.5 MB of icon script and 1 MB of icon fonts, of which the fonts alone draw the same
 icons; here they keep the glyphs in use. The style sheets become one, without the rules whose
 classes no page and no script names. A search index is loaded where one searches, a picture when it
-comes near, and scripts wait for the page.
+comes near, scripts wait for the page, and what is out of sight is not measured.
 """
 
 import re
@@ -28,6 +28,19 @@ SEARCH = re.compile(r"<script[^>]*(?:searchtools|language_data|searchindex)\.js[
 OPTIONS = re.compile(r'<script [^>]*src="[^"]*/documentation_options\.js[^>]*></script>')
 SCRIPT = re.compile(r'<script (?!defer)((?:[^>]* )?src="[^>]*>)')
 MAP = re.compile(r"\n?(//# sourceMappingURL=.*|/\*# sourceMappingURL=.*?\*/)\s*$")
+# Whether a box scrolls, so that the keyboard must reach it. The theme asks every box while the page
+# opens, and each answer costs a layout; asked is now who comes into view.
+SCROLLS = "e.scrollWidth>e.clientWidth||e.scrollHeight>e.clientHeight"
+ASK_ALL = f".forEach(e=>{{e.tabIndex={SCROLLS}?0:-1}})"
+ASK_SEEN = f""".forEach(e=>{{
+  if (!e.hasAttribute("tabindex")) e.tabIndex = 0;
+  window.asked ??= new IntersectionObserver(boxes => boxes
+    .filter(box => box.isIntersecting)
+    .map(({{target: e}}) => [e, {SCROLLS}])
+    .forEach(([e, scrolls]) => {{ e.tabIndex = scrolls ? 0 : -1 }}));
+  window.asked.unobserve(e);
+  window.asked.observe(e);
+}})"""
 IMAGE = re.compile(r'<img ([^>]*src="([^"]*_images/[^"]*)"[^>]*?)\s*/?>')
 PIXELS = {"pt": 4 / 3, "px": 1, "": 1}
 
@@ -50,7 +63,7 @@ def make_lean(app, exception):
     for page in out.rglob("*.html"):
         rewrite(page, lambda text, page=page: lean_page(page, text, sheets, options))
     for script in static.glob("scripts/*.js"):
-        rewrite(script, lambda text: MAP.sub("", text))
+        rewrite(script, lambda text: MAP.sub("", text).replace(ASK_ALL, ASK_SEEN))
     if sheets:
         words = words_in([*out.rglob("*.html"), *static.rglob("*.js")])
         text = "".join(read_sheet(static / name) for name in sheets)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fontTools.ttLib import TTFont
+from lean import ASK_ALL, THEME
 
 ROOT = Path(__file__).parents[2]
 ICONS = """all => all.map(icon => {
@@ -39,6 +40,21 @@ def test_icons_that_scripts_add_have_a_rule(html):
     names = set(re.findall(r"\bfa-[a-z][a-z-]+", scripts)) - {"fa-solid", "fa-brands", "fa-regular"}
     assert names
     assert {name for name in names if f".{name}" not in sheet} == set()
+
+
+def test_the_theme_still_asks_every_box_whether_it_scrolls():
+    assert (THEME / "scripts" / "pydata-sphinx-theme.js").read_text("utf-8").count(ASK_ALL) == 1
+
+
+@pytest.mark.parametrize("place", ["book/elbo", "book/blackbox"])
+def test_the_keyboard_reaches_the_code_that_scrolls_and_no_other(visit, place):
+    page = visit(place, viewport={"width": 390, "height": 844})
+    boxes = page.locator("article pre:visible").element_handles()[:12]
+    assert boxes
+    for box in boxes:
+        box.scroll_into_view_if_needed()
+        tab = 0 if box.evaluate("e => e.scrollWidth > e.clientWidth") else -1
+        page.wait_for_function("([e, tab]) => e.tabIndex === tab", arg=[box, tab])
 
 
 @pytest.mark.parametrize(("tex", "good"), [(r"\log p(x) < \tfrac12", True), (r"\logg p", False)])
